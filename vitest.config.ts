@@ -1,5 +1,6 @@
 import { configDefaults, defineConfig } from 'vitest/config'
 import { compiledWorkers } from './scripts/compiled-workers.mjs'
+import { fullOnly, isFull } from './scripts/full-suite.mjs'
 import { LongestFirst } from './scripts/longest-first.mjs'
 import { sharedFiles } from './scripts/shared-files.mjs'
 import { everyTime } from './scripts/strict-suites.mjs'
@@ -15,6 +16,7 @@ const common = {
     './scripts/test-watchdog.mjs',
     './scripts/test-device.mjs',
     './scripts/test-placement.mjs',
+    './scripts/test-costs.mjs',
   ],
   // Far above what any test takes: it ends what hangs, and says nothing about speed.
   testTimeout: 300_000,
@@ -23,7 +25,8 @@ const common = {
   expect: { poll: { timeout: 300_000 } },
 }
 
-const every = { ...common, name: 'cpu', include: ['src/**/*.test.ts', 'tests/**/*.test.ts'] }
+const exclude = [...configDefaults.exclude, ...(isFull ? [] : Object.keys(fullOnly))]
+const every = { ...common, name: 'cpu', include: ['src/**/*.test.ts', 'tests/**/*.test.ts'], exclude }
 const strict = {
   ...common,
   name: 'strict',
@@ -31,8 +34,8 @@ const strict = {
   env: { TUNESMITH_TEST_DEVICE: 'strict', TUNESMITH_STRICT_OPERATORS: 'expected' },
 }
 const together = sharedFiles()
-const alone = { ...every, exclude: [...configDefaults.exclude, ...together] }
-const shared = { ...common, name: 'shared', isolate: false, include: together }
+const alone = { ...every, exclude: [...exclude, ...together] }
+const shared = { ...common, name: 'shared', isolate: false, include: together, exclude }
 const plugins = [testedModules, compiledWorkers]
 const chosen = process.env.TUNESMITH_TEST_DEVICE
 

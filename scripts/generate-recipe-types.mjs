@@ -1,7 +1,6 @@
 // Writes src/runs/recipe-types/: the types of recipes with the help of each key as its JSDoc, which editors show on hover. The zod schemas are
-// their only source. Run it with `npm run generate` after a schema has changed.
-import { execFileSync } from 'node:child_process'
-import { mkdirSync, writeFileSync } from 'node:fs'
+// their only source. Set-up, and `npm run generate` alone, runs it through tsx after a schema has changed.
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -463,7 +462,7 @@ ${['align', 'align-objectives', 'finetune', 'models', 'multitask', 'objectives',
   ],
 })
 
-/** The files of src/runs/recipe-types/ by name, before they are formatted. */
+/** The files of src/runs/recipe-types/ by name. */
 export const recipeTypes = () => {
   const { pretrain, finetune, multitask, align } = recipeParts()
   // The settings of `adapter` depend on `variant`.
@@ -486,15 +485,9 @@ export const recipeTypes = () => {
   return Object.fromEntries(Object.entries(files).map(([name, parts]) => [name, [header, ...parts].join('\n')]))
 }
 
-/** Formats source as the repository does. */
-export const format = (name, source) =>
-  execFileSync(
-    fileURLToPath(new URL('../node_modules/.bin/biome', import.meta.url)),
-    ['check', '--write', `--stdin-file-path=src/runs/recipe-types/${name}`],
-    { input: source, encoding: 'utf8', cwd: fileURLToPath(new URL('..', import.meta.url)) },
-  )
-
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const files = recipeTypes()
   mkdirSync(folder, { recursive: true })
-  for (const [name, source] of Object.entries(recipeTypes())) writeFileSync(join(folder, name), format(name, source))
+  for (const name of readdirSync(folder)) if (!(name in files)) rmSync(join(folder, name))
+  for (const [name, source] of Object.entries(files)) writeFileSync(join(folder, name), source)
 }

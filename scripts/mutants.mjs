@@ -11,7 +11,7 @@ import { parseArgs } from 'node:util'
 import { folders, instrument } from './mutants/instrument.mjs'
 import { summarise, writePage } from './mutants/report.mjs'
 import { digest, listFiles } from './setup/hashes.mjs'
-import { sourceDigest } from './setup/typescript.mjs'
+import { sourceDigest } from './setup/recipe-types.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const work = join(root, 'build', 'mutants')
@@ -156,6 +156,9 @@ const runVitest = async (args, { full, env = {}, limitMs }) => {
   return { code, timedOut, output }
 }
 
+/** Their tests start programs from dist/, or test the repository itself. */
+const withoutMutants = /^tests\/(?:bench|distributed|docs|e2e|setup|studio)\/|\/instruction-sets\.test\.ts$/
+
 /** The test files of a suite, by their paths from the root. */
 const listSuite = async (full) => {
   const list = join(work, 'list.json')
@@ -164,7 +167,7 @@ const listSuite = async (full) => {
   if (!existsSync(list)) fail(`vitest could not list the tests: ${output}`)
   return JSON.parse(readFileSync(list, 'utf8'))
     .map(({ file }) => relative(root, file))
-    .filter((file) => file.includes(options.tests ?? ''))
+    .filter((file) => file.includes(options.tests ?? '') && !withoutMutants.test(file))
     .sort()
 }
 

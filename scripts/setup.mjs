@@ -10,9 +10,10 @@ import { withLock } from './setup/lock.mjs'
 import { installPackages, packagesAreRight } from './setup/packages.mjs'
 import { buildFolder, isDependency, setupCommand, writableCache } from './setup/places.mjs'
 import { mayHavePrebuilt, prebuiltTarget, writePrebuilt } from './setup/prebuilt.mjs'
+import { hasRecipeTypes, sourceDigest } from './setup/recipe-types.mjs'
 import { SetupFault, say, setQuiet } from './setup/report.mjs'
 import { findTools } from './setup/tools.mjs'
-import { compileTypescript, sourceDigest } from './setup/typescript.mjs'
+import { compileTypescript } from './setup/typescript.mjs'
 import { buildWeb, webDigest } from './setup/web.mjs'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
@@ -106,6 +107,7 @@ const isReady = (record, wishes) => {
   const libtorch = inspect(record.root, record.source)
   return (
     outputs.every(isReadable) &&
+    hasRecipeTypes(root) &&
     libtorch?.version === record.version &&
     libtorch.size === record.size &&
     packagesAreRight(root)
@@ -138,7 +140,8 @@ const setUp = async (build, wishes) => {
   const previous = before !== undefined && sameWishes(before, wishes) ? before : undefined
   const cache = writableCache(root)
   // A missing compiler is reported before libtorch is fetched.
-  if (previous === undefined && !mayHavePrebuilt(root)) await findTools(cache, setupCommand(root))
+  if (previous === undefined && !mayHavePrebuilt(root, cache, sourcesDigest(root)))
+    await findTools(cache, setupCommand(root))
   const libtorch = await findLibtorch({ root, cuda: wishes.cuda, previous })
   const inputs = inputsDigest()
   const addon = await makeAddon({ root, build, cache, libtorch, cuda: wishes.cuda })

@@ -1,6 +1,8 @@
 // Suites on the strict device, which refuses a tensor that was made without the model's device: those of `npm run test:strict`, what it
 // leaves out and why, and what every `npm test` runs there too.
 
+import { isFull } from './full-suite.mjs'
+
 const under = (root, names) => names.map((name) => `${root}/${name}/`)
 const files = (root, names) => names.map((name) => `${root}/${name}.test.ts`)
 
@@ -39,21 +41,28 @@ export const leftOut = {
   'tests/tracking/': noModel,
 }
 
+/** What only `npm run test:full` also runs on the strict device: whole runs. */
+const runs = [
+  ...files('tests/training', ['method-runs', 'resume']),
+  ...files('tests/alignment', ['align-preferences', 'align-adapters']),
+]
+
 /**
  * What `npm test` also runs on the strict device: models, heads, objectives, fine-tuning methods, optimizers, generation, training,
- * resumed runs, alignment, features, checkpoints, inference and serving, each by suites that take seconds.
+ * alignment, features, checkpoints, inference and serving, each by suites that take seconds.
  */
 export const everyTime = [
+  ...(isFull ? runs : []),
   ...files('src/models', ['recompute', 'heads/score-layer']),
   ...files('tests/parity/models', ['bodies', 'heads', 'experts', 'packed-heads']),
   ...files('tests/objectives', ['losses', 'pairs-and-pieces']),
   ...files('tests/adapters', ['bank', 'composition', 'stack', 'adalora', 'invertible', 'peft']),
-  ...files('tests/training', ['method-runs', 'loop', 'resume']),
+  ...files('tests/training', ['loop']),
   ...files('src/optim', ['average', 'optimizers']),
   ...files('tests/parity/optim', ['optim']),
   ...files('src/generation', ['generate', 'generate-many', 'scheduler']),
   ...files('src/features', ['embed-texts']),
-  ...files('tests/alignment', ['align-preferences', 'align-adapters', 'align-rewards', 'reinforcement/criterion']),
+  ...files('tests/alignment', ['align-rewards', 'reinforcement/criterion']),
   ...files('tests/tasks', ['learning', 'writing']),
   ...files('tests/checkpoint', ['folders-opening']),
   ...files('tests/inference', ['open']),

@@ -1,5 +1,6 @@
-// `npm test`: types, style, then every test. All of them run, even if one fails. The last line counts the tests, with types
-// and style as one each. Arguments go to vitest: `npm test -- src/core`. With TUNESMITH_TEST_ATTEMPTS=2, at most five files that failed
+// `npm test`: types, style, then the tests of each commit; `npm run test:full` (with --full) runs every test and every case (CONTRIBUTING.md).
+// All of them run, even if one fails. The last line counts the tests, with types and style as one each. Arguments go to vitest:
+// `npm test -- src/core`. With TUNESMITH_TEST_ATTEMPTS=2, at most five files that failed
 // run a second time, alone, and their second result counts.
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
@@ -9,6 +10,9 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { bundleTested } from './tested-modules.mjs'
+
+const args = process.argv.slice(2).filter((arg) => arg !== '--full')
+if (args.length < process.argv.length - 2) process.env.TUNESMITH_TESTS = 'full'
 
 const require = createRequire(import.meta.url)
 const bin = (name, file) => join(dirname(require.resolve(`${name}/package.json`)), file)
@@ -25,6 +29,7 @@ const steps = [
   ['types', bin('typescript', 'bin/tsc'), ['-p', 'tsconfig.json', '--noEmit']],
   ['types of the pages', bin('typescript', 'bin/tsc'), ['-p', 'web/tsconfig.json', '--noEmit']],
   ['style', bin('@biomejs/biome', 'bin/biome'), ['check', '--error-on-warnings', '.']],
+  ['unused code', bin('knip', 'bin/knip.js'), []],
   ['native style', fileURLToPath(new URL('format-native.mjs', import.meta.url)), []],
 ]
 // All at once, as each of them has one thread for most of its time; what they print stays together.
@@ -60,7 +65,7 @@ const runTests = (args, counts, list) =>
 const failed = failedChecks.length
 const folder = mkdtempSync(join(tmpdir(), 'tunesmith-test-'))
 const list = join(folder, 'failures.json')
-let testsOk = runTests(process.argv.slice(2), { passed, failed }, list)
+let testsOk = runTests(args, { passed, failed }, list)
 // A build server shares its cores with others: few files that failed run once more, alone. They are named, not hidden.
 const attempts = Number(process.env.TUNESMITH_TEST_ATTEMPTS ?? 1)
 if (!testsOk && attempts > 1 && existsSync(list)) {

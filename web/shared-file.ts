@@ -1,7 +1,5 @@
 // A page that was saved as one file: the answers of the server are in it, and nothing is asked of a server.
-import type { ApiErrorBody, Curves } from '../src/serving/studio/types/api-types.ts'
-import type { RunSamples } from '../src/serving/studio/types/run-types.ts'
-import type { SharedFile } from '../src/serving/studio/types/share-types.ts'
+import type { ApiErrorBody, Curves, RunSamples, SharedFile } from '../src/serving/studio/types/api-types.ts'
 
 const embedded = document.getElementById('shared')?.textContent
 

@@ -33,7 +33,7 @@ export const jobs = {
   grpo: { ...prompts, head: 'causal-lm', objective: 'grpo', settings: { beta: 0.04 }, learningRate: 1e-4 },
   rloo: { ...prompts, head: 'causal-lm', objective: 'rloo', settings: { beta: 0.04 }, learningRate: 1e-4 },
 } satisfies Record<string, Job>
-export type JobName = keyof typeof jobs
+type JobName = keyof typeof jobs
 
 export const jobNamed = (name: string): Job => {
   if (!Object.hasOwn(jobs, name)) throw new Error(`Expected a job (${Object.keys(jobs).join(', ')}), got ${name}.`)

@@ -3,7 +3,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { saveAdapter } from '../../src/adapters/index.ts'
-import { promptOrder } from '../../src/alignment/rollouts/prompt-order.ts'
+import { promptOrder } from '../../src/alignment/rollouts/rollout.ts'
 import { loadModelWithReport, loadTokenizer, saveModel } from '../../src/checkpoint/index.ts'
 import { createRandom } from '../../src/core/index.ts'
 import {
@@ -23,7 +23,7 @@ export interface PairRow {
   chosen: number[]
   rejected: number[]
 }
-export interface PromptRow {
+interface PromptRow {
   ids: number[]
   text: string
 }

@@ -23,7 +23,7 @@ export const parseCards = (text: string): Card[] =>
     })
 
 /** The cards of this machine; none where there is no driver. */
-export const readCards = (): Card[] => {
+const readCards = (): Card[] => {
   const query = ['--query-gpu=name,driver_version,memory.total,memory.free', '--format=csv,noheader,nounits']
   const { status, stdout } = spawnSync('nvidia-smi', query, { encoding: 'utf8', timeout: 20_000 })
   return status === 0 ? parseCards(stdout) : []

@@ -2,8 +2,7 @@
 import { spawnSync } from 'node:child_process'
 import { closeSync, openSync, rmSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Criterion } from '../../src/objectives/index.ts'
-import { objectives, registerObjective } from '../../src/objectives/index.ts'
+import { type Criterion, objectives, registerObjective } from '../../src/objectives/index.ts'
 import { registerTask, tasks } from '../../src/tasks/index.ts'
 import { memoryStatistics, setMemoryLimit } from '../../src/tensor/index.ts'
 

@@ -9,7 +9,7 @@ import { liveTensors } from '../../src/tensor/index.ts'
 import { seaTexts } from '../../tests/serving/fixture.ts'
 
 /** A request and how its client behaves. */
-export interface SoakRequest {
+interface SoakRequest {
   path: string
   body: { [field: string]: unknown; model: string }
 }

@@ -75,6 +75,7 @@ export default defineConfig({
           page('The engine', '/internals/engine'),
           page('Training', '/internals/training'),
           page('Generation and serving', '/internals/generation-and-serving'),
+          page('What the tests cost', '/internals/test-costs'),
           page('Glossary', '/glossary'),
         ],
       },

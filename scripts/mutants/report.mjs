@@ -90,8 +90,9 @@ ${rows.join('\n')}
 
 - A mutant meets test files of at most ${seconds} seconds in CI, and ${2 * seconds} more of the full suite. Survivors
   that other files also execute are marked "not all files".
-- The strict device does not run, and programs that tests start from dist/ have no mutants. Threads and processes that
-  src starts have them.
+- The strict device does not run. Programs that tests start from dist/ have no mutants, so tests of programs, groups of
+  processes, pages and set-up (tests/e2e, distributed, studio, docs, setup, bench) are left out. Threads and processes
+  that src starts have them.
 - Some mutants compute the same as the source, so no suite can kill all of them.
 ${leftOut}
 ## Killed by the full suite and not by CI

@@ -5,6 +5,7 @@ import {
   existsSync,
   mkdirSync,
   readdirSync,
+  readFileSync,
   readlinkSync,
   renameSync,
   rmSync,
@@ -18,7 +19,7 @@ import { availableParallelism, freemem, loadavg } from 'node:os'
 import { dirname, join, relative, sep } from 'node:path'
 import { digest, digestTree } from './hashes.mjs'
 import { isDependency, setupCommand } from './places.mjs'
-import { installPrebuilt, prebuiltTarget, tryAddon } from './prebuilt.mjs'
+import { installPrebuilt, keepBuilt, prebuiltTarget, tryAddon } from './prebuilt.mjs'
 import { faultLine, runProgram } from './programs.mjs'
 import { isQuiet, SetupFault, say } from './report.mjs'
 import { findTools } from './tools.mjs'
@@ -59,7 +60,7 @@ export const makeAddon = async ({ root, build, cache, libtorch, cuda }) => {
     return addon
   }
   const target = prebuiltTarget(libtorch, cuda, sourcesDigest(root))
-  if (await installPrebuilt(root, target, addon, tryAddon)) return addon
+  if (await installPrebuilt(root, cache, target, addon, tryAddon)) return addon
   const built = await compile({ root, build, cache, libtorch, cuda, tag: key.tag })
   // Sources that changed meanwhile made a mixture. Its name is never looked for, so the next set-up builds again.
   const stable = addonKey(root, { ...libtorch, cuda }).name === key.name
@@ -77,6 +78,8 @@ export const makeAddon = async ({ root, build, cache, libtorch, cuda }) => {
     )
   }
   prune(build, dirname(result))
+  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  if (stable) keepBuilt(cache, version, target, addon)
   // The precompiled header has hundreds of megabytes, and only a clone compiles again.
   if (isDependency(root)) rmSync(dirname(built), { recursive: true, force: true })
   return result

@@ -1,7 +1,8 @@
 // Prebuilt addons: one tar.gz for each platform, Node ABI and libtorch version, with its SHA-256 beside it. Set-up takes
 // one from the package's prebuilds/ folder or from the folder or URL in TUNESMITH_PREBUILDS, so no compiler is needed.
+// What it builds itself it keeps in the cache the same way, by the digest of native/, for the next clone of the same sources.
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { faultLine, runProgram } from './programs.mjs'
 import { SetupFault, say, warn } from './report.mjs'
@@ -50,9 +51,25 @@ export const writePrebuilt = (folder, version, target, addon) => {
   return join(folder, name)
 }
 
+/** The folder of addons that were built on this machine from `sources`, a digest of native/. */
+const keptFolder = (cache, sources) => join(cache, 'addons', sources.slice(0, 16))
+const keptBuilds = 4
+
+/** Keeps an addon that was built here, and removes all but the newest few. */
+export const keepBuilt = (cache, version, target, addon) => {
+  const folder = keptFolder(cache, target.sources)
+  writePrebuilt(folder, version, target, addon)
+  const all = join(cache, 'addons')
+  const older = readdirSync(all)
+    .map((name) => join(all, name))
+    .filter((other) => other !== folder)
+    .sort((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs)
+  for (const other of older.slice(keptBuilds - 1)) rmSync(other, { recursive: true, force: true })
+}
+
 /** Whether there may be a prebuilt addon for this machine; whether it fits is known once libtorch is found. */
-export const mayHavePrebuilt = (root) => {
-  if (process.env.TUNESMITH_PREBUILDS) return true
+export const mayHavePrebuilt = (root, cache, sources) => {
+  if (process.env.TUNESMITH_PREBUILDS || existsSync(keptFolder(cache, sources))) return true
   const folder = join(root, 'prebuilds')
   return (
     existsSync(folder) && readdirSync(folder).some((name) => name.includes(`-${process.platform}-${process.arch}-`))
@@ -63,10 +80,11 @@ export const mayHavePrebuilt = (root) => {
  * Puts a prebuilt addon at `path`, tried with `load`, and returns true; false where none fits, with the reason printed.
  * A wrong checksum is an error: the file is not what was published.
  */
-export const installPrebuilt = async (root, target, path, load) => {
+export const installPrebuilt = async (root, cache, target, path, load) => {
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
   const name = prebuiltName(version, target)
-  for (const place of [process.env.TUNESMITH_PREBUILDS, join(root, 'prebuilds')].filter(Boolean)) {
+  const kept = keptFolder(cache, target.sources)
+  for (const place of [process.env.TUNESMITH_PREBUILDS, join(root, 'prebuilds'), kept].filter(Boolean)) {
     const archive = await read(place, name)
     if (archive === undefined) continue
     const stated = (await read(place, `${name}.sha256`))?.toString('utf8').trim().split(/\s+/)[0]

@@ -84,7 +84,7 @@ export const faultLine = (output) => {
     .map((line) => line.trim())
     .filter((line) => line !== '')
   const telling = lines.find((line) =>
-    /\b(fatal error|error|ERROR|CMake Error|No space left|undefined reference)\b/.test(line),
+    /\b(fatal error|error|\w*Error(?=:)|ERROR|CMake Error|No space left|undefined reference)\b/.test(line),
   )
   return (telling ?? lines.at(-1) ?? 'no output').slice(0, 300)
 }

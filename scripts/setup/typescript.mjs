@@ -2,11 +2,10 @@
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { bundleModules } from './bundle.mjs'
-import { digestTree, listFiles } from './hashes.mjs'
+import { listFiles } from './hashes.mjs'
 import { faultLine, runProgram } from './programs.mjs'
+import { hasRecipeTypes, isOwnSource, makeRecipeTypes, sourceDigest } from './recipe-types.mjs'
 import { SetupFault, say, warn } from './report.mjs'
-
-const notShipped = (path) => /\.test\.ts$|\/(fixtures|golden)\//.test(path)
 
 /**
  * Compiles src, unless dist is up to date, and writes the catalogue of the commands. With `strict`, a type error fails;
@@ -21,8 +20,11 @@ export const compileTypescript = async (root, { strict = false } = {}) => {
   const stamp = join(dist, '.source-digest')
   const digest = sourceDigest(root)
   const compiled = existsSync(stamp) ? readFileSync(stamp, 'utf8') : ''
-  if (compiled === digest || (compiled === `${digest} with errors` && !strict)) return
-  say('compiling src to dist (about half a minute)')
+  const upToDate = compiled === digest || (compiled === `${digest} with errors` && !strict)
+  if (upToDate && hasRecipeTypes(root, digest)) return
+  say(upToDate ? 'making the types of recipes' : 'compiling src to dist (about half a minute)')
+  const typed = await makeRecipeTypes(root, { strict })
+  if (upToDate) return
   rmSync(stamp, { force: true })
   const modules = join(root, 'build', 'modules')
   removeOrphans(source, modules, dist)
@@ -34,8 +36,8 @@ export const compileTypescript = async (root, { strict = false } = {}) => {
     warn(message)
   }
   await bundleModules(root, modules, dist)
-  copyAssets(source, dist)
-  const sound = (await writeCatalogue(root, dist, strict)) && code === 0
+  copyAssets(root, source, dist)
+  const sound = (await writeCatalogue(root, dist, strict)) && typed && code === 0
   writeFileSync(stamp, sound ? digest : `${digest} with errors`)
 }
 
@@ -57,14 +59,6 @@ export const isCompiled = (root) => {
   return existsSync(stamp) && readFileSync(stamp, 'utf8') === sourceDigest(root)
 }
 
-export const sourceDigest = (root) => {
-  return digestTree(
-    root,
-    [join(root, 'src'), join(root, 'tsconfig.json'), join(root, 'tsconfig.build.json')],
-    (path) => !notShipped(path),
-  )
-}
-
 /** Removes what was compiled from sources that are gone. */
 const removeOrphans = (source, modules, dist) => {
   for (const file of listFiles([modules], (path) => path.endsWith('.js'))) {
@@ -77,8 +71,8 @@ const removeOrphans = (source, modules, dist) => {
 }
 
 /** Data files beside the code: vocabularies, SQL, small tables. */
-const copyAssets = (source, dist) => {
-  for (const file of listFiles([source], (path) => !path.endsWith('.ts') && !notShipped(path))) {
+const copyAssets = (root, source, dist) => {
+  for (const file of listFiles([source], (path) => !path.endsWith('.ts') && isOwnSource(root, path))) {
     const target = join(dist, relative(source, file))
     mkdirSync(dirname(target), { recursive: true })
     copyFileSync(file, target)

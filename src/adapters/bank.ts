@@ -21,17 +21,16 @@ import {
   layerNumber,
 } from './adapter.ts'
 import { checkAverage, sumInto, type WeightedEntry } from './average.ts'
-import { insertAdapter, type LayerAdapter, removeAdapter } from './layer-adapter.ts'
-import { mergedMatrices } from './merged-matrices.ts'
+import { insertAdapter, type LayerAdapter, RoutedLayer, type RoutedSegment, removeAdapter } from './layer-adapter.ts'
 import {
   currentTensor,
+  mergedMatrices,
   type ParameterPlace,
   parameterPlaces,
   restoreParameter,
   type SwappedParameter,
   swapParameter,
 } from './parameter-places.ts'
-import { RoutedLayer, type RoutedSegment } from './routed-layer.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: entries of the registry differ in their config
 export type AnyAdapter = AdapterDefinition<any>

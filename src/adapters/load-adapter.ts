@@ -31,7 +31,7 @@ import { type AnyAdapter, adaptersOf } from './bank.ts'
 import { type FoundAdapter, PeftFile } from './peft/format.ts'
 import { headOfTask, rulesOf, savedKeys } from './peft/names.ts'
 import { CONFIG_FILE, EXTRA_FILE, keyPrefix, ownType, stackSchema, stackType, WEIGHTS_FILE } from './save-adapter.ts'
-import { TABLE_PATH, TIED_PATH, tiedLayer } from './tied-head.ts'
+import { TABLE_PATH, TIED_PATH, tiedLayer } from './targets.ts'
 
 /** Options of `loadAdapter`. */
 export interface LoadAdapterOptions extends Omit<LoadModelOptions, 'newHead' | 'config' | 'head'> {

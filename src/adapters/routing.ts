@@ -3,7 +3,7 @@
 import type { AdapterRouting } from '../generation/index.ts'
 import type { Model } from '../models/index.ts'
 import { adaptersOf, type BankEntry } from './bank.ts'
-import type { RoutedSegment } from './routed-layer.ts'
+import type { RoutedSegment } from './layer-adapter.ts'
 
 const numbers = new WeakMap<BankEntry, number>()
 let count = 0

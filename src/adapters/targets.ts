@@ -1,14 +1,29 @@
 // Finds linear layers of a body by the names that all architectures share. Independent of architectures.
 import { z } from 'zod'
-import { ConfigError, didYouMean } from '../core/index.ts'
+import { ConfigError, didYouMean, show } from '../core/index.ts'
 import { LanguageHead, type Model } from '../models/index.ts'
 import { Linear, type Module } from '../nn/index.ts'
-import { layerPattern } from './patterns.ts'
-import { TIED_PATH } from './tied-head.ts'
+
+// A tied output matrix: it is the token embedding of the body and no parameter of its own, and yet an adapter may have
+// its own copy of it, which is used in the head alone.
+
+/** Path of the output matrix. */
+export const TIED_PATH = 'head.lmHead.weight'
+/** Path of the token embedding. */
+export const TABLE_PATH = 'body.embedTokens.weight'
+
+/** The output layer, if its matrix is tied to the token embedding. */
+export const tiedLayer = ({ head, body }: Model): Linear | undefined =>
+  (head as Module) instanceof LanguageHead &&
+  // A matrix of blocks is no parameter, and reading it would dequantise it.
+  body.embedTokens.blocks === undefined &&
+  (head as LanguageHead).lmHead.weight === body.embedTokens.weight
+    ? (head as LanguageHead).lmHead
+    : undefined
 
 /** Names of the linear layers of a block. */
 export const linearNames = ['qProj', 'kProj', 'vProj', 'oProj', 'gateProj', 'upProj', 'downProj'] as const
-export type LinearName = (typeof linearNames)[number]
+type LinearName = (typeof linearNames)[number]
 
 /** Layers to adapt: names, or patterns of paths. */
 export const targetsSchema = z.union([
@@ -86,3 +101,39 @@ export const outputLayers = ({ head }: Model): TargetLayer[] =>
   (head as Module) instanceof LanguageHead
     ? [{ path: TIED_PATH.replace(/\.weight$/, ''), layer: (head as unknown as LanguageHead).lmHead }]
     : []
+
+const literal = (text: string): string => text.replace(/[.+?^$()|[\]\\]/g, '\\$&')
+
+const alternatives = (listed: string, pattern: string): string =>
+  `(?:${listed
+    .split(',')
+    .flatMap((one) => {
+      const range = /^(\d+)-(\d+)$/.exec(one)
+      if (range === null) return [literal(one)]
+      const [from, to] = [Number(range[1]), Number(range[2])]
+      if (from > to || to - from > 10_000)
+        throw new ConfigError(`Expected a range from a smaller to a larger number, got ${show(pattern)}.`)
+      return Array.from({ length: to - from + 1 }, (_, i) => String(from + i))
+    })
+    .join('|')})`
+
+/**
+ * Whether a path ends with what a pattern names, from the beginning of one of its parts: `qProj`, `layers.{0-5}.*`.
+ * @throws ConfigError for a pattern of another form
+ */
+export const layerPattern = (pattern: string): ((path: string) => boolean) => {
+  if (!/^(?:[\w.*-]|\{[\w,-]+\})+$/.test(pattern))
+    throw new ConfigError(
+      `Expected a layer as its name, or a path with \`*\`, \`{a,b}\` or \`{0-5}\`, such as layers.{0-5}.*Proj, got ${show(pattern)}.`,
+    )
+  const parts = pattern.split(/(\*+|\{[^}]*\})/).map((part) => {
+    if (part.startsWith('*')) return '.*'
+    return part.startsWith('{') ? alternatives(part.slice(1, -1), pattern) : literal(part)
+  })
+  const expression = new RegExp(`(?:^|\\.)${parts.join('')}$`)
+  return (path) => expression.test(path)
+}
+
+/** The value of the first pattern that matches a path. */
+export const patternValue = (patterns: Readonly<Record<string, number>>, path: string): number | undefined =>
+  Object.entries(patterns).find(([pattern]) => layerPattern(pattern)(path))?.[1]

@@ -18,12 +18,14 @@ export {
   type CopyPrecision,
   type FollowingWeights,
   frozenCopy,
+  isOnBase,
   modelReference,
+  putOnBase,
   type Reference,
+  type SharedBase,
 } from './reference.ts'
 export { type CachedReference, cachedReference, hashWeights, type ReferenceCacheOptions } from './reference-cache.ts'
 export * from './reinforcement/index.ts'
 export * from './rewards/index.ts'
 export * from './rollouts/index.ts'
 export { type CompletionScores, type ScoreCompletionsOptions, scoreCompletions } from './score-completions.ts'
-export { isOnBase, putOnBase, type SharedBase } from './shared-base.ts'

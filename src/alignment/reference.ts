@@ -1,6 +1,9 @@
 // The reference model that a policy is kept close to: the base with its adapters off, a frozen copy in any precision, or an adapter's
 // own first values. Independent of objectives.
-import { type AppliedAdapter, adaptersOf } from '../adapters/index.ts'
+
+import { realpath } from 'node:fs/promises'
+import { type AppliedAdapter, adaptersOf, baseOfAdapter, loadAdapter } from '../adapters/index.ts'
+import { resolveModel } from '../checkpoint/index.ts'
 import { ConfigError } from '../core/index.ts'
 import { buildModel, type Model, quantizationOf, quantizeWeights } from '../models/index.ts'
 import type { Quantization } from '../nn/index.ts'
@@ -199,4 +202,36 @@ export const frozenCopy = (model: Model, precision?: CopyPrecision): Model => {
   if (device !== 'cpu') copy.to({ device })
   copy.requireGrad(false).eval()
   return copy
+}
+
+/** A base in memory with the folder that it was loaded from. */
+export interface SharedBase {
+  model: Model
+  folder: string
+}
+
+const realFolder = async (folder: string): Promise<string> =>
+  realpath(await resolveModel(folder).catch(() => folder)).catch(() => folder)
+
+/** Whether an adapter was trained on this base. */
+export const isOnBase = async (adapter: string, { folder }: SharedBase): Promise<boolean> => {
+  const own = await baseOfAdapter(adapter).catch(() => undefined)
+  return own !== undefined && (await realFolder(own)) === (await realFolder(folder))
+}
+
+/** Puts an adapter on a base in memory, without gradients; the adapters that are active stay so. @param name used as it is, or with a number */
+export const putOnBase = async (
+  adapter: string,
+  base: Model,
+  name: string,
+): Promise<{ model: Model; name: string }> => {
+  const bank = adaptersOf(base)
+  const active = bank.active
+  const merged = active.filter((one) => bank.isMerged(one))
+  const own = bank.unusedName(name)
+  try {
+    return { model: (await loadAdapter(adapter, { base, name: own })).model, name: own }
+  } finally {
+    bank.activate(active, { merged })
+  }
 }

@@ -61,10 +61,10 @@ export const scoreCompletions = (
 const standIn = (one: CompletionTokens): CompletionScores => ({ logProbs: unknown(one), entropy: unknown(one) })
 
 /** Whether completions are packed, and the indices of those of each forward pass. */
-const microBatchesOf = (
+export const microBatchesOf = (
   model: Model,
   examples: readonly CompletionTokens[],
-  { microTokens, padded }: ScoreCompletionsOptions,
+  { microTokens, padded }: Pick<ScoreCompletionsOptions, 'microTokens' | 'padded'>,
 ): { packs: boolean; batches: number[][] } => {
   const lengths = examples.map(positionsIn({ tokens: ({ ids }: CompletionTokens) => ids.length }, model))
   const packs = !padded && model.facts.packs !== false

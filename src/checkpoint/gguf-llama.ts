@@ -1,12 +1,20 @@
-// Llama and the decoders that differ from it in a few settings in GGUF: the names of their tensors, and the fields of
-// config.json.
+// Decoders in GGUF: the names of their tensors, and the fields of config.json. Most differ from Llama in a few settings; GPT-2 and GPT-NeoX
+// have queries, keys and values in one matrix.
 // @source https://github.com/ggml-org/llama.cpp, src/models (tensors of each), conversion (keys and order of rows)
-import { type GgufFields, layerFlags, shortest } from './gguf-fields.ts'
-import { type GgufName, type GgufSizes, NameTable, pairedRows } from './gguf-names.ts'
-import { readRope } from './gguf-rope.ts'
+import {
+  type GgufFields,
+  type GgufName,
+  type GgufSizes,
+  layerFlags,
+  NameTable,
+  pairedRows,
+  readRope,
+  separatedRows,
+  shortest,
+} from './gguf-fields.ts'
 
 /** Where an architecture differs from Llama. */
-export interface LlamaShape {
+interface LlamaShape {
   /** `hidden_act` of config.json (default: silu). */
   activation?: string
   /** Whether the rows of queries and keys are in llama.cpp's order. */
@@ -70,7 +78,6 @@ const mixture = (
   all('down', hidden, expertSize)
 }
 
-/** The tensors. */
 export const llamaNames = (shape: LlamaShape, sizes: GgufSizes): Map<string, GgufName> => {
   const { hidden, intermediate, heads, kvHeads, headDim, vocab } = sizes
   const { normOffset, headNorms, biases } = shape
@@ -143,7 +150,7 @@ export const llamaConfig = (
 }
 
 /** Share of the elements of a head that are rotated, from which their number follows again. */
-export const rotaryShare = ({ headDim, rotaryDim = headDim }: GgufSizes): number => {
+const rotaryShare = ({ headDim, rotaryDim = headDim }: GgufSizes): number => {
   const share = rotaryDim / headDim
   return Math.floor(headDim * share) === rotaryDim ? share : (rotaryDim + 0.5) / headDim
 }
@@ -176,7 +183,7 @@ const gemma3Windows = (fields: GgufFields, sizes: GgufSizes): Record<string, unk
 const gemma2More = (fields: GgufFields, sizes: GgufSizes): Record<string, unknown> => {
   const theta = fields.number('rope.freq_base') ?? 10_000
   const local = fields.number('rope.freq_base_swa') ?? theta
-  if (local !== theta) throw fields.fault(`${theta}`, fields.key('rope.freq_base_swa'), local)
+  if (local !== theta) throw fields.fault(`${theta}`, 'rope.freq_base_swa', local)
   return {
     hidden_activation: 'gelu_pytorch_tanh',
     // llama.cpp knows the 27B model, which has another scale, by its layers.
@@ -230,3 +237,69 @@ export const llamaShapes = {
     more: qwen3MoeMore,
   },
 } as const satisfies Record<string, LlamaShape>
+
+export const gpt2Names = ({ hidden, intermediate, layers, vocab, positions }: GgufSizes): Map<string, GgufName> => {
+  const table = new NameTable()
+  table.layer('token_embd', 'transformer.wte', [vocab, hidden])
+  table.layer('position_embd', 'transformer.wpe', [positions, hidden])
+  table.both('output_norm', 'transformer.ln_f', [hidden])
+  table.layer('output', 'lm_head', [vocab, hidden], { required: false })
+  const transposed = { transposed: true }
+  for (let i = 0; i < layers; i++) {
+    const [from, to] = [`blk.${i}`, `transformer.h.${i}`]
+    table.both(`${from}.attn_norm`, `${to}.ln_1`, [hidden])
+    table.both(`${from}.attn_qkv`, `${to}.attn.c_attn`, [3 * hidden, hidden], transposed)
+    table.both(`${from}.attn_output`, `${to}.attn.c_proj`, [hidden, hidden], transposed)
+    table.both(`${from}.ffn_norm`, `${to}.ln_2`, [hidden])
+    table.both(`${from}.ffn_up`, `${to}.mlp.c_fc`, [intermediate, hidden], transposed)
+    table.both(`${from}.ffn_down`, `${to}.mlp.c_proj`, [hidden, intermediate], transposed)
+  }
+  return table.names
+}
+
+export const gpt2Config = (fields: GgufFields, sizes: GgufSizes, tied: boolean): Record<string, unknown> => ({
+  vocab_size: sizes.vocab,
+  n_embd: sizes.hidden,
+  n_layer: sizes.layers,
+  n_head: sizes.heads,
+  n_inner: sizes.intermediate,
+  n_positions: sizes.positions,
+  activation_function: 'gelu_new',
+  layer_norm_epsilon: fields.positive('attention.layer_norm_epsilon'),
+  tie_word_embeddings: tied,
+})
+
+export const gptNeoxNames = (sizes: GgufSizes): Map<string, GgufName> => {
+  const { hidden, intermediate, layers, vocab, heads, headDim } = sizes
+  const table = new NameTable()
+  table.layer('token_embd', 'gpt_neox.embed_in', [vocab, hidden])
+  table.both('output_norm', 'gpt_neox.final_layer_norm', [hidden])
+  table.layer('output', 'embed_out', [vocab, hidden], { required: false })
+  const order = separatedRows(heads, headDim)
+  for (let i = 0; i < layers; i++) {
+    const [from, to] = [`blk.${i}`, `gpt_neox.layers.${i}`]
+    table.both(`${from}.attn_norm`, `${to}.input_layernorm`, [hidden])
+    table.both(`${from}.attn_qkv`, `${to}.attention.query_key_value`, [3 * hidden, hidden], { order })
+    table.both(`${from}.attn_output`, `${to}.attention.dense`, [hidden, hidden])
+    table.both(`${from}.ffn_norm`, `${to}.post_attention_layernorm`, [hidden])
+    table.both(`${from}.ffn_up`, `${to}.mlp.dense_h_to_4h`, [intermediate, hidden])
+    table.both(`${from}.ffn_down`, `${to}.mlp.dense_4h_to_h`, [hidden, intermediate])
+  }
+  return table.names
+}
+
+export const gptNeoxConfig = (fields: GgufFields, sizes: GgufSizes, tied: boolean): Record<string, unknown> => ({
+  vocab_size: sizes.vocab,
+  hidden_size: sizes.hidden,
+  num_hidden_layers: sizes.layers,
+  num_attention_heads: sizes.heads,
+  intermediate_size: sizes.intermediate,
+  hidden_act: 'gelu',
+  max_position_embeddings: sizes.positions,
+  layer_norm_eps: fields.positive('attention.layer_norm_epsilon'),
+  use_parallel_residual: fields.boolean('use_parallel_residual') ?? true,
+  attention_bias: true,
+  partial_rotary_factor: rotaryShare(sizes),
+  ...readRope(fields, sizes.rotaryDim ?? sizes.headDim),
+  tie_word_embeddings: tied,
+})

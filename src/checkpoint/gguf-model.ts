@@ -6,14 +6,25 @@ import type { HeadOptions } from '../models/index.ts'
 import { standInFor } from '../nn/index.ts'
 import { scope, type Tensor } from '../tensor/index.ts'
 import { type GgufFile, type GgufTensor, unreadable } from './gguf.ts'
-import { bertConfig, bertHead, bertNames } from './gguf-bert.ts'
-import { GgufFields } from './gguf-fields.ts'
-import { gpt2Config, gpt2Names, gptNeoxConfig, gptNeoxNames } from './gguf-gpt.ts'
-import { llamaConfig, llamaNames, llamaShapes } from './gguf-llama.ts'
-import { modernBertConfig, modernBertNames } from './gguf-modernbert.ts'
-import { type GgufName, type GgufSizes, hfKeysOf, storedRows } from './gguf-names.ts'
-import { ropeFactorNames } from './gguf-rope.ts'
-import { t5Config, t5Names } from './gguf-t5.ts'
+import {
+  bertConfig,
+  bertHead,
+  bertNames,
+  modernBertConfig,
+  modernBertNames,
+  t5Config,
+  t5Names,
+} from './gguf-encoders.ts'
+import { GgufFields, type GgufName, type GgufSizes, hfKeysOf, ropeFactorNames, storedRows } from './gguf-fields.ts'
+import {
+  gpt2Config,
+  gpt2Names,
+  gptNeoxConfig,
+  gptNeoxNames,
+  llamaConfig,
+  llamaNames,
+  llamaShapes,
+} from './gguf-llama.ts'
 
 /** A checkpoint in Hugging Face's terms. */
 export interface HfCheckpoint {
@@ -30,7 +41,6 @@ interface Architecture {
   /** `model_type` of config.json (default: ggml's name). */
   modelType?: string
   names(sizes: GgufSizes): Map<string, GgufName>
-  /** The fields of config.json. */
   config(fields: GgufFields, sizes: GgufSizes, tied: boolean): Record<string, unknown>
   head?(fields: GgufFields): Partial<HeadOptions>
   /** Tokens see those after them too. */
@@ -129,20 +139,19 @@ const readSizes = (fields: GgufFields, { rotatesInPart = false }: Architecture):
   const hidden = fields.need('embedding_length')
   const heads = fields.need('attention.head_count')
   const layers = fields.need('block_count')
-  if (layers > file.tensors.size)
-    throw fields.fault('as many layers as there are tensors for', fields.key('block_count'), layers)
+  if (layers > file.tensors.size) throw fields.fault('as many layers as there are tensors for', 'block_count', layers)
   const headDim = fields.count('attention.key_length') ?? hidden / heads
   if (!Number.isInteger(headDim) || headDim % 2 !== 0)
-    throw fields.fault('heads of an even size', fields.key('attention.head_count'), heads)
+    throw fields.fault('heads of an even size', 'attention.head_count', heads)
   const valueDim = fields.count('attention.value_length') ?? headDim
-  if (valueDim !== headDim) throw fields.fault(`${headDim}`, fields.key('attention.value_length'), valueDim)
+  if (valueDim !== headDim) throw fields.fault(`${headDim}`, 'attention.value_length', valueDim)
   const rotaryDim = fields.count('rope.dimension_count') ?? headDim
   if (rotaryDim !== headDim && !rotatesInPart)
-    throw fields.fault(`the whole head (${headDim})`, fields.key('rope.dimension_count'), rotaryDim)
+    throw fields.fault(`the whole head (${headDim})`, 'rope.dimension_count', rotaryDim)
   if (rotaryDim > headDim || rotaryDim % 2 !== 0)
-    throw fields.fault(`an even number up to ${headDim}`, fields.key('rope.dimension_count'), rotaryDim)
+    throw fields.fault(`an even number up to ${headDim}`, 'rope.dimension_count', rotaryDim)
   const kvHeads = fields.count('attention.head_count_kv') ?? heads
-  if (heads % kvHeads !== 0) throw fields.fault(`a divisor of ${heads}`, fields.key('attention.head_count_kv'), kvHeads)
+  if (heads % kvHeads !== 0) throw fields.fault(`a divisor of ${heads}`, 'attention.head_count_kv', kvHeads)
   const embedding = file.tensors.get('token_embd.weight')
   if (embedding === undefined || embedding.shape.length !== 2)
     throw new CheckpointError(`${file.path}: Expected a matrix \`token_embd.weight\`, got none.`, {
@@ -151,7 +160,7 @@ const readSizes = (fields: GgufFields, { rotatesInPart = false }: Architecture):
   const intermediate = fields.need('feed_forward_length')
   const tokens = file.metadata.get('tokenizer.ggml.tokens')
   if (Array.isArray(tokens) && tokens.length > embedding.shape[0])
-    throw fields.fault(`at most ${embedding.shape[0]} tokens`, 'tokenizer.ggml.tokens', tokens.length)
+    throw new GgufFields(file, 'tokenizer.ggml').fault(`at most ${embedding.shape[0]} tokens`, 'tokens', tokens.length)
   return {
     hidden,
     intermediate,

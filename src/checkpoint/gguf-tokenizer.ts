@@ -235,7 +235,7 @@ const wordPieceParts = (fields: GgufFields, vocabulary: Vocabulary): Parts => {
   const special = (key: keyof typeof wordPieceIds) => {
     const id = fields.number(`${key}_token_id`) ?? wordPieceIds[key]
     const token = vocabulary.tokens[id]
-    if (token === undefined) throw fields.fault('an id of the vocabulary', fields.key(`${key}_token_id`), id)
+    if (token === undefined) throw fields.fault('an id of the vocabulary', `${key}_token_id`, id)
     return token
   }
   const [cls, sep, unk] = [special('bos'), special('seperator'), special('unknown')]

@@ -6,8 +6,7 @@ import { CheckpointError } from '../core/index.ts'
 import { type BlockFormat, BlockMatrix } from '../nn/index.ts'
 import { empty, type MappedFile, mapFile, scope, Tensor, unpackBlocks } from '../tensor/index.ts'
 import { type GgufEntry, type GgufValue, readGgufHeader } from './gguf-header.ts'
-import type { Dequantize } from './gguf-low-bits.ts'
-import { readableGgufTypes } from './gguf-types.ts'
+import { type Dequantize, readableGgufTypes } from './gguf-types.ts'
 
 /** A tensor of a GGUF file. */
 export interface GgufTensor {
@@ -38,7 +37,6 @@ export interface GgufFile {
   close(): void
 }
 
-/** The error for a type that is not supported. */
 export const unreadable = (path: string, name: string, type: string): CheckpointError =>
   new CheckpointError(
     `${path}: Expected a tensor of type ${readableGgufTypes.join(', ')} for \`${name.slice(0, 100)}\`, got ${type}. ` +

@@ -1,4 +1,5 @@
-// The fields of config.json that do not belong to the architecture: class, labels, dtype. Independent of architectures.
+// The fields of config.json that do not belong to the architecture: class, labels, dtype. Python tells 1.0 from 1 and transformers refuses
+// one for the other, so the names of fields with a decimal point are remembered, and written with one. Independent of architectures.
 import { CheckpointError, didYouMean } from '../core/index.ts'
 import {
   type HeadEntry,
@@ -10,6 +11,22 @@ import {
   models,
 } from '../models/index.ts'
 import type { Dtype } from '../tensor/index.ts'
+
+const numberField = /"((?:[^"\\]|\\.)*)"(?:(\s*:\s*)(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?))?/g
+
+/** Names of the fields with floating point numbers in a JSON text. */
+export const floatsOf = (text: string): Set<string> => {
+  const names = new Set<string>()
+  for (const [, name, , value] of text.matchAll(numberField))
+    if (value !== undefined && /[.eE]/.test(value)) names.add(name)
+  return names
+}
+
+/** JSON text in which whole numbers of the fields in `floats` have a decimal point. */
+export const stringifyConfig = (fields: unknown, floats: ReadonlySet<string>): string =>
+  `${JSON.stringify(fields, null, 2)}\n`.replace(numberField, (all, name: string, between?: string, value?: string) =>
+    value !== undefined && floats.has(name) && /^-?\d+$/.test(value) ? `"${name}"${between}${value}.0` : all,
+  )
 
 /** Fields of config.json. */
 export type HfFields = Record<string, unknown>

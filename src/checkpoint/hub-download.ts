@@ -1,22 +1,88 @@
-// Downloads the files of a model into the cache that Hugging Face's tools use: blobs by hash, links by name under the
-// commit, and the name of the revision last, so that the folder of a named revision is always complete.
+// How the Hub is reached: its address, the token of the user, which goes into requests only, and failed requests in words. Downloads the
+// files of a model into the cache that Hugging Face's tools use: blobs by hash, links by name under the commit, and the name of the
+// revision last, so that the folder of a named revision is always complete.
+
 import { createHash, randomBytes } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
-import { mkdir, rename, rm, symlink } from 'node:fs/promises'
+import { mkdir, readFile, rename, rm, symlink } from 'node:fs/promises'
+import { homedir } from 'node:os'
 import { dirname, join, relative, sep } from 'node:path'
 import { Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { CheckpointError, exists, writeFileAtomic } from '../core/index.ts'
-import { hubAccess } from './hub-access.ts'
-import { hubFailure } from './hub-failure.ts'
+
+/** Address of the Hub where HF_ENDPOINT names no other. */
+export const defaultHub = 'https://huggingface.co'
+
+/** Address and token for the functions of @huggingface/hub. */
+export interface HubAccess {
+  hubUrl?: string
+  accessToken?: string
+}
+
+/** The token in HF_TOKEN, or in the file that Hugging Face's tools write at login. */
+const readToken = async (): Promise<string | undefined> => {
+  const { HF_TOKEN, HF_TOKEN_PATH, HF_HOME, XDG_CACHE_HOME } = process.env
+  if (HF_TOKEN) return HF_TOKEN.trim()
+  const home = HF_HOME ?? join(XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'huggingface')
+  const text = await readFile(HF_TOKEN_PATH ?? join(home, 'token'), 'utf8').catch(() => '')
+  return text.trim() || undefined
+}
+
+/** Reads HF_ENDPOINT, and the token from HF_TOKEN or the file of HF_TOKEN_PATH. */
+export const hubAccess = async (): Promise<HubAccess> => {
+  const accessToken = await readToken()
+  const { HF_ENDPOINT } = process.env
+  return {
+    ...(accessToken === undefined ? {} : { accessToken }),
+    ...(HF_ENDPOINT ? { hubUrl: HF_ENDPOINT.replace(/\/+$/, '') } : {}),
+  }
+}
+
+interface Failure extends Error {
+  statusCode?: number
+  cause?: { message?: string; code?: string }
+}
+
+const remedies: Record<number, string> = {
+  401: 'Check the name, and that HF_TOKEN is a valid token: names that do not exist look like this too.',
+  403: 'Check that HF_TOKEN may do this: it needs write access to upload, and accepted conditions of gated repositories.',
+  404: 'Check the name: there is no such repository, or HF_TOKEN may not see it.',
+  409: 'It exists already: choose another name.',
+  429: 'Wait: too many requests were made.',
+}
+
+/** Why a request failed, and what to do about it where that is known. */
+interface HubFailure {
+  reason: string
+  remedy?: string
+}
+
+/** Explains an error of a request. @param access whose token is not shown */
+export const hubFailure = (error: unknown, { accessToken, hubUrl = defaultHub }: HubAccess): HubFailure => {
+  const { message, statusCode, cause } = error as Failure
+  // The address of the request follows the Hub's words.
+  const words = message.replace(/\. (URL|Request ID): .*$/s, '')
+  const text = accessToken === undefined ? words : words.replaceAll(accessToken, '…')
+  if (statusCode !== undefined) {
+    const reason = text.includes(String(statusCode)) ? text : `${text} (${statusCode})`
+    return { reason, remedy: remedies[statusCode] ?? 'Try again later.' }
+  }
+  if (error instanceof TypeError && cause !== undefined) {
+    const why = cause.code ?? cause.message
+    return { reason: `no answer from ${hubUrl} (${why})`, remedy: 'Check the network and HF_ENDPOINT.' }
+  }
+  if (error instanceof SyntaxError)
+    return { reason: `${hubUrl} did not answer as a Hub does`, remedy: 'Check HF_ENDPOINT.' }
+  return { reason: text }
+}
 
 /** Files of a model; other files of a repository are not downloaded. */
 const wanted =
   /^(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab|modules|adapter_config|sentence_bert_config|config_sentence_transformers)\.json$|^(vocab|merges)\.txt$|^chat_template\.jinja$|^(model|adapter_model)(-\d+-of-\d+)?\.safetensors$|^model\.safetensors\.index\.json$|^(spiece|tokenizer|sentencepiece\.bpe)\.model$|^\d+_\w+\/config\.json$/
 const isWeights = (path: string) => path.endsWith('.safetensors')
 
-/** Options of `downloadModel`. */
-export interface DownloadOptions {
+interface DownloadOptions {
   /** Folder of the repository in the cache. */
   folder: string
   onProgress?(file: string): void
@@ -58,7 +124,6 @@ export const saveDownload = async (
   await pipeline(source, verified(path, { size, sha256 }), createWriteStream(target), { signal })
 }
 
-/** A repository of the Hub. */
 export interface HubRepository {
   type: 'model' | 'dataset'
   name: string
@@ -94,7 +159,6 @@ export const listRepository = async (
   return { commit, files }
 }
 
-/** Path of a file of a commit in the cache. */
 export const cachedFile = (folder: string, commit: string, path: string): string =>
   join(folder, 'snapshots', commit, path)
 

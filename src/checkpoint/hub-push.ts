@@ -3,9 +3,7 @@ import { openAsBlob } from 'node:fs'
 import { mkdir, readdir, readFile, stat } from 'node:fs/promises'
 import { dirname, join, relative, resolve, sep } from 'node:path'
 import { CheckpointError, ConfigError, exists, writeFolderAtomic } from '../core/index.ts'
-import { defaultHub, type HubAccess, hubAccess } from './hub-access.ts'
-import { saveDownload } from './hub-download.ts'
-import { hubFailure } from './hub-failure.ts'
+import { defaultHub, type HubAccess, hubAccess, hubFailure, saveDownload } from './hub-download.ts'
 
 /** A file that is uploaded or was downloaded. */
 export interface HubFile {

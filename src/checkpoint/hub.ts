@@ -1,12 +1,69 @@
-// Finds the files of a model: a local folder or file, or a Hub model in the cache that Hugging Face's tools use.
-// Independent of the contents of the files.
+// Finds the files of a model: a local folder or file, the folder of one task of several, or a Hub model in the cache that Hugging Face's
+// tools use. Independent of the contents of the files.
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
-import { CheckpointError, ConfigError, exists, programCall, suggest } from '../core/index.ts'
-import { runFiles } from '../tracking/index.ts'
+import { CheckpointError, ConfigError, didYouMean, exists, programCall, suggest } from '../core/index.ts'
+import { modelFiles, runFiles } from '../tracking/index.ts'
 import { downloadModel } from './hub-download.ts'
-import { expectOneTask } from './task-folders.ts'
+
+interface TaskFolders {
+  folder: string
+  names: string[]
+}
+
+const namesIn = async (folder: string): Promise<string[] | undefined> => {
+  const path = join(folder, modelFiles.tasks)
+  const text = await readFile(path, 'utf8').catch(() => undefined)
+  if (text === undefined) return undefined
+  try {
+    const { tasks } = JSON.parse(text) as { tasks: { name: string }[] }
+    // Names become folders: one with a separator leads elsewhere.
+    if (tasks.every(({ name }) => /^[A-Za-z][\w-]*$/.test(name))) return tasks.map(({ name }) => name)
+  } catch {
+    // Reported below.
+  }
+  throw new CheckpointError(`${path}: Expected a list of tasks, got something else. The file is damaged.`)
+}
+
+/** The tasks of the model in a folder, or of the run in it; undefined for a model without tasks of its own. @throws CheckpointError */
+export const taskFolders = async (path: string): Promise<TaskFolders | undefined> => {
+  for (const folder of [path, join(path, runFiles.model)]) {
+    const names = await namesIn(folder)
+    if (names !== undefined) return { folder, names }
+  }
+  return undefined
+}
+
+/**
+ * The folder of the model of one task of several.
+ * @param model folder of a run of several tasks, or of its model
+ * @throws ConfigError for a task that it does not have, or a model without tasks, CheckpointError for a path that leads nowhere
+ */
+export const modelOfTask = async (model: string, task: string): Promise<string> => {
+  const found = await taskFolders(model)
+  if (found === undefined && !(await exists(model)))
+    throw new CheckpointError(
+      `Expected the folder of a run of several tasks, found nothing at \`${model}\`. Check the path.`,
+    )
+  if (found === undefined)
+    throw new ConfigError(
+      `\`task\` needs a model of several tasks, which \`multitask\` makes, got ${model}. Leave it out.`,
+    )
+  const { folder, names } = found
+  if (names.includes(task)) return join(folder, task)
+  throw new ConfigError(`Expected a task of ${model} (${names.join(', ')}), got "${task}".${didYouMean(task, names)}`)
+}
+
+/** @throws ConfigError for a folder of several tasks, which is no model by itself */
+const expectOneTask = async (path: string): Promise<void> => {
+  const found = await taskFolders(path)
+  if (found === undefined) return
+  const { folder, names } = found
+  throw new ConfigError(
+    `Expected one of the tasks ${names.join(', ')} for the model in ${path}, which has several. Set \`task\`, or name the folder of the task: ${join(folder, names[0])}.`,
+  )
+}
 
 /** Where and how a Hub model is looked up. */
 export interface ResolveOptions {
@@ -45,7 +102,7 @@ const nothingAt = async (name: string): Promise<CheckpointError> => {
 }
 
 /** Where the path of a base was read. */
-export interface NamedBase {
+interface NamedBase {
   /** What was trained on the base, in words: `the adapter`. */
   of: string
   folder: string

@@ -3,17 +3,22 @@
 // folder.
 
 export { type GgufFile, type GgufTensor, openGguf } from './gguf.ts'
-export { ggufPooling } from './gguf-bert.ts'
+export { ggufPooling, scaledNormKey } from './gguf-encoders.ts'
+export {
+  type GgufName,
+  type GgufSizes,
+  hfKeysOf,
+  inStoredOrder,
+  llama3Divisors,
+  ropeFactorNames,
+} from './gguf-fields.ts'
 export type { GgufValue } from './gguf-header.ts'
 export { ggufNames, ggufToHf, type HfCheckpoint } from './gguf-model.ts'
-export { type GgufName, type GgufSizes, hfKeysOf, inStoredOrder } from './gguf-names.ts'
-export { llama3Divisors, ropeFactorNames } from './gguf-rope.ts'
-export { scaledNormKey } from './gguf-t5.ts'
 export { type GgufTokenizer, ggufNormalizerKey, ggufPreTokenizer, ggufTokenizer } from './gguf-tokenizer.ts'
 export { type GgufType, ggufType } from './gguf-types.ts'
 export type { HfFields } from './hf-config.ts'
 export { expandRules, fromHfKeys, joinFused, splitFused, toHfKeys } from './hf-keys.ts'
-export { expectBaseAt, expectModelName, type ResolveOptions, resolveModel } from './hub.ts'
+export { expectBaseAt, expectModelName, modelOfTask, type ResolveOptions, resolveModel, taskFolders } from './hub.ts'
 export { isHubData, pinData, type ResolveDataOptions, resolveData } from './hub-dataset.ts'
 export {
   type HubFile,
@@ -39,9 +44,7 @@ export {
   type WeightForm,
   weightForms,
 } from './load-model.ts'
-export { loadTokenizer } from './load-tokenizer.ts'
-export { ModelTokenizer, type TokenBatch, type TokenBatchOptions } from './model-tokenizer.ts'
-export { refusePickle } from './refuse-pickle.ts'
+export { loadTokenizer, ModelTokenizer, type TokenBatch, type TokenBatchOptions } from './model-tokenizer.ts'
 export { RowCache, rowKey } from './row-cache.ts'
 export {
   makeSafetensorsHeader,
@@ -64,15 +67,16 @@ export {
   writeShardIndex,
 } from './save-model.ts'
 export { writeSentenceSettings } from './sentence-settings.ts'
-export { modelOfTask, taskFolders } from './task-folders.ts'
 export {
   type ChangedVocabulary,
   growVocabulary,
   growVocabularySchema,
+  type RowSource,
+  resizeVocabulary,
   shrinkVocabulary,
   shrinkVocabularySchema,
   swapTokenizer,
   swapTokenizerSchema,
 } from './vocabulary/change-vocabulary.ts'
-export { type RowSource, resizeVocabulary } from './vocabulary/resize-model.ts'
 export { addedTokens, expectTokenizerOf, expectVocabulary } from './vocabulary/vocabulary-record.ts'
+export { refusePickle } from './weights.ts'

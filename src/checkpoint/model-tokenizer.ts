@@ -1,8 +1,20 @@
-// A tokenizer whose batches are tensors, as models take them. Tokenizers themselves know no tensors, so that text can be encoded
-// without libtorch.
+// Loads the tokenizer of a model. Its batches are tensors, as models take them; tokenizers themselves know no tensors, so that text can be
+// encoded without libtorch.
+
+import { stat } from 'node:fs/promises'
 import { ConfigError, show } from '../core/index.ts'
 import { Tensor } from '../tensor/index.ts'
-import { type EncodeOptions, type Encoding, type Padding, Tokenizer } from '../tokenizers/index.ts'
+import {
+  type EncodeOptions,
+  type Encoding,
+  type LoadOptions,
+  loadTokenizerAs,
+  type Padding,
+  Tokenizer,
+} from '../tokenizers/index.ts'
+import { openGguf } from './gguf.ts'
+import { ggufTokenizer } from './gguf-tokenizer.ts'
+import { type ResolveOptions, resolveModel } from './hub.ts'
 
 /** Options of `ModelTokenizer.batch`. */
 export interface TokenBatchOptions extends Pick<EncodeOptions, 'addSpecialTokens' | 'truncation'> {
@@ -59,4 +71,26 @@ export class ModelTokenizer extends Tokenizer {
 const positionsOf = ({ attentionMask }: Encoding): number[] => {
   let position = 0
   return attentionMask.map((isToken) => (isToken === 1 ? position++ : 0))
+}
+
+/**
+ * Loads a tokenizer.
+ * @param source a path, a Hub id, or the content of a tokenizer.json
+ * @throws DataError or CheckpointError without a usable tokenizer
+ */
+export const loadTokenizer = async (
+  source: string | Record<string, unknown>,
+  options: LoadOptions & ResolveOptions = {},
+): Promise<ModelTokenizer> => {
+  const { revision, offline, cacheDir, onProgress, ...reading } = options
+  if (typeof source !== 'string') return loadTokenizerAs(ModelTokenizer, source, reading)
+  const path = await resolveModel(source, { revision, offline, cacheDir, onProgress })
+  if (!(path.endsWith('.gguf') && (await stat(path)).isFile())) return loadTokenizerAs(ModelTokenizer, path, reading)
+  const file = await openGguf(path)
+  try {
+    const { tokenizer, config } = ggufTokenizer(file)
+    return await loadTokenizerAs(ModelTokenizer, tokenizer, { ...reading, config })
+  } finally {
+    file.close()
+  }
 }

@@ -5,8 +5,7 @@ import { ConfigError, writeFolderAtomic } from '../core/index.ts'
 import { type Model, type ModelDefinition, modelKeys, quantizationOf } from '../models/index.ts'
 import { type Dtype, dtypeFacts, noGrad, type Tensor } from '../tensor/index.ts'
 import { loadTokenizer, longestInput } from '../tokenizers/index.ts'
-import { stringifyConfig } from './config-json.ts'
-import { fieldsOf, type HfFields } from './hf-config.ts'
+import { fieldsOf, type HfFields, stringifyConfig } from './hf-config.ts'
 import { toHfKeys } from './hf-keys.ts'
 import { sourceOf } from './load-model.ts'
 import { saveSafetensors, type WrittenFile } from './safetensors.ts'
@@ -75,7 +74,6 @@ const specialIds = async (tokenizer: string, fields: HfFields): Promise<HfFields
   )
 }
 
-/** Whether a parameter is one of the head. */
 const inHead = (model: Model): ((parameter: Tensor) => boolean) => {
   const own = new Set([...model.parameters()].flatMap(([path, tensor]) => (path.startsWith('head.') ? [tensor] : [])))
   return (parameter) => own.has(parameter)
@@ -147,7 +145,6 @@ const fileWith = async (folder: string, keys: Iterable<string>): Promise<string 
   return file !== undefined && there.sort().join() === wanted.join() ? join(folder, file) : undefined
 }
 
-/** Links a file, or copies it where that is not possible. */
 const linkFile = (from: string, to: string): Promise<void> => link(from, to).catch(() => copyFile(from, to))
 
 /** Splits tensors in order into parts, each as large as the limit allows. */

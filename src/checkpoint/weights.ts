@@ -1,19 +1,52 @@
-// The tensors of a checkpoint by their keys in files: one safetensors file, shards with an index, or a GGUF file.
-import { readdir, readFile, stat } from 'node:fs/promises'
+// The tensors of a checkpoint by their keys in files: one safetensors file, shards with an index, or a GGUF file. Python's pickle format can
+// run code when it is read: it is refused by its first bytes.
+import { open, readdir, readFile, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { z } from 'zod'
 import { CheckpointError, parseConfig } from '../core/index.ts'
 import type { HeadOptions } from '../models/index.ts'
 import type { Tensor } from '../tensor/index.ts'
-import { floatsOf } from './config-json.ts'
 import { openGguf } from './gguf.ts'
 import { ggufToHf } from './gguf-model.ts'
 import { ggufTokenizer } from './gguf-tokenizer.ts'
-import type { HfFields } from './hf-config.ts'
-import { refusePickle } from './refuse-pickle.ts'
+import { floatsOf, type HfFields } from './hf-config.ts'
 import { openSafetensors } from './safetensors.ts'
 
-/** An open checkpoint. */
+const suffixes = /\.(bin|pt|pth|ckpt|pkl|pickle)$/i
+
+const isPickle = (start: Uint8Array): boolean =>
+  // torch.save writes a zip archive; before version 1.6 it wrote a pickle, which begins with its protocol.
+  (start[0] === 0x50 && start[1] === 0x4b && start[2] === 3 && start[3] === 4) ||
+  (start[0] === 0x80 && start[1] >= 2 && start[1] <= 5)
+
+/** The first bytes of a file; undefined for what is no file. */
+const startOf = async (path: string): Promise<Uint8Array | undefined> => {
+  const file = await open(path).catch(() => undefined)
+  if (file === undefined) return undefined
+  try {
+    if (!(await file.stat()).isFile()) return undefined
+    const { buffer, bytesRead } = await file.read(new Uint8Array(4), 0, 4, 0)
+    return buffer.subarray(0, bytesRead)
+  } finally {
+    await file.close()
+  }
+}
+
+/** Refuses pickles by their first bytes, and other formats that have their suffix. @throws CheckpointError with the way out */
+export const refusePickle = async (path: string): Promise<void> => {
+  const start = await startOf(path)
+  if (start === undefined && !suffixes.test(path)) return
+  if (start === undefined || (start.length === 4 && isPickle(start)))
+    throw new CheckpointError(
+      `Expected a safetensors or GGUF file for \`${path}\`, got ${basename(path)} in Python's pickle format, which can run code. ` +
+        `If you trust it, convert its folder once: python -c "from transformers import AutoModel; AutoModel.from_pretrained('FOLDER').save_pretrained('OUT', safe_serialization=True)"`,
+    )
+  if (!suffixes.test(path)) return
+  throw new CheckpointError(
+    `Expected a safetensors or GGUF file for \`${path}\`, got ${basename(path)} in a format that Tunesmith does not read. Convert it to safetensors or GGUF with the program that wrote it.`,
+  )
+}
+
 export interface OpenedWeights {
   /** Fields of config.json, or their equivalent in a GGUF file. */
   fields: HfFields

@@ -2,8 +2,7 @@
 // completion load no command, need no addon and take a tenth of the time and a quarter of the memory.
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { brotliCompressSync, brotliDecompressSync } from 'node:zlib'
-import { writeFileAtomic } from '../core/index.ts'
+import { brotliDecompressSync } from 'node:zlib'
 import { type Catalogue, helpOf } from './command-help.ts'
 import type { CommandRegistry } from './program.ts'
 
@@ -24,7 +23,3 @@ export const loadCatalogue = async (commands: CommandRegistry): Promise<Catalogu
   )
   return Object.fromEntries(entries)
 }
-
-/** Writes the catalogue of `commands` to a JSON file, packed by Brotli to a thirtieth of its size. */
-export const writeCatalogue = async (path: string, commands: CommandRegistry): Promise<void> =>
-  writeFileAtomic(path, brotliCompressSync(JSON.stringify(await loadCatalogue(commands))))

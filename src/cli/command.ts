@@ -24,7 +24,7 @@ export interface HelpChoice {
   schemas: Readonly<Record<string, z.ZodObject>>
 }
 
-export type ArgumentValues<Specs extends readonly ArgumentSpec[]> = {
+type ArgumentValues<Specs extends readonly ArgumentSpec[]> = {
   [Spec in Specs[number] as Spec['name']]: string extends Spec['name']
     ? string | string[] | undefined
     : Spec extends { variadic: true }

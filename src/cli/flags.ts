@@ -140,9 +140,7 @@ const branchesOf = (bare: z.ZodType): z.ZodType[] => {
   return [bare]
 }
 
-export const kebab = (key: string): string => {
-  return key.replace(/([a-z0-9])([A-Z])/g, '$1-$2').toLowerCase()
-}
+export const kebab = (key: string): string => key.replace(/([a-z0-9])([A-Z])/g, '$1-$2').toLowerCase()
 
 const defaultOf = (schema: z.ZodType): unknown => {
   for (const layer of schemaLayers(schema))
@@ -150,13 +148,10 @@ const defaultOf = (schema: z.ZodType): unknown => {
   return undefined
 }
 
-export const isList = (flag: Flag): boolean => {
-  return flag.schemas.some((schema) => schema instanceof z.ZodArray || schema instanceof z.ZodTuple || isMap(schema))
-}
+export const isList = (flag: Flag): boolean =>
+  flag.schemas.some((schema) => schema instanceof z.ZodArray || schema instanceof z.ZodTuple || isMap(schema))
 
-const isMap = (schema: z.ZodType): schema is z.ZodRecord => {
-  return schema instanceof z.ZodRecord
-}
+const isMap = (schema: z.ZodType): schema is z.ZodRecord => schema instanceof z.ZodRecord
 
 /** `--model.config.hidden-size 256` as the flag of the map takes it: `--model.config hiddenSize=256`. */
 export const spellMapFlags = (argv: readonly string[], flags: readonly Flag[]): string[] => {
@@ -323,9 +318,7 @@ export const plainValue = (text: string): unknown => {
   }
 }
 
-const looksLikeJson = (text: string): boolean => {
-  return /^\s*[[{]/.test(text)
-}
+const looksLikeJson = (text: string): boolean => /^\s*[[{]/.test(text)
 
 /** Puts `value` at `path` inside `target`, making the objects between. */
 export const setAt = (target: Record<string, unknown>, path: readonly string[], value: unknown): void => {
@@ -347,9 +340,8 @@ export const mergeOver = (under: unknown, over: unknown): unknown => {
   return merged
 }
 
-const isPlainObject = (value: unknown): value is Record<string, unknown> => {
-  return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype
-}
+const isPlainObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype
 
 /** Placeholders of nested objects, and the schemas that their flags come from. */
 const uncheckedParts = new WeakMap<z.ZodType, z.ZodType>()
@@ -378,6 +370,4 @@ export const withoutDefaults = (schema: z.ZodObject, otherwise: string): Record<
 export const withFields = <Shape extends z.ZodRawShape>(
   own: z.ZodObject<Shape>,
   more: Record<string, z.ZodType>,
-): z.ZodObject<Shape, z.core.$loose> => {
-  return own.extend(more) as z.ZodObject<Shape, z.core.$loose>
-}
+): z.ZodObject<Shape, z.core.$loose> => own.extend(more) as z.ZodObject<Shape, z.core.$loose>

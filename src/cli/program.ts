@@ -21,7 +21,7 @@ import { wrapNote } from './help-choices.ts'
 /** Command names to their loaders: only the command that runs is loaded. */
 export type CommandRegistry = Record<string, () => Promise<Command>>
 
-export interface Terminal {
+interface Terminal {
   stdout(text: string): void
   stderr(text: string): void
 }
@@ -135,9 +135,8 @@ export class Interruption extends Error {
   }
 }
 
-const exitCodeOf = (signal: AbortSignal): number => {
-  return signal.reason instanceof Interruption ? signal.reason.exitCode : 130
-}
+const exitCodeOf = (signal: AbortSignal): number =>
+  signal.reason instanceof Interruption ? signal.reason.exitCode : 130
 
 const leadingWords = (argv: readonly string[]): string[] => {
   const end = argv.findIndex((word) => word.startsWith('-'))
@@ -210,19 +209,17 @@ const createContext = (
   terminal: Terminal,
   signal: AbortSignal,
   group?: ProcessGroup,
-): CommandContext => {
-  return {
-    json,
-    signal,
-    group,
-    withFlags,
-    progress: group?.first === false ? (options) => createProgress({ ...options, enabled: false }) : createProgress,
-    log: (line) => terminal.stderr(`${withFlags(line)}\n`),
-    warn: (line) => terminal.stderr(`warning: ${withFlags(line)}\n`),
-    write: (text) => (json ? terminal.stderr(text) : terminal.stdout(text)),
-    emit: (value) => terminal.stdout(`${toJson(value)}\n`),
-  }
-}
+): CommandContext => ({
+  json,
+  signal,
+  group,
+  withFlags,
+  progress: group?.first === false ? (options) => createProgress({ ...options, enabled: false }) : createProgress,
+  log: (line) => terminal.stderr(`${withFlags(line)}\n`),
+  warn: (line) => terminal.stderr(`warning: ${withFlags(line)}\n`),
+  write: (text) => (json ? terminal.stderr(text) : terminal.stdout(text)),
+  emit: (value) => terminal.stdout(`${toJson(value)}\n`),
+})
 
 /** The message of an error that users can cause; any other error with its class and how to see its stack. */
 const describeError = (error: unknown): string => {
@@ -242,12 +239,11 @@ const describeError = (error: unknown): string => {
 const isTypedArray = (value: unknown): value is NodeJS.TypedArray =>
   ArrayBuffer.isView(value) && !(value instanceof DataView)
 
-const toJson = (result: unknown): string => {
-  return JSON.stringify(result ?? null, (_key, value: unknown) => {
+const toJson = (result: unknown): string =>
+  JSON.stringify(result ?? null, (_key, value: unknown) => {
     if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : String(value)
     if (value instanceof Map) return Object.fromEntries(value)
     if (value instanceof Set) return [...value]
     if (isTypedArray(value)) return Array.from<unknown>(value)
     return value
   })
-}

@@ -127,9 +127,8 @@ const expectation = (issue: Issue, place: string): string => {
   }
 }
 
-const withArticle = (name: string): string => {
-  return /^[aeiou]/.test(name) ? `an ${name}` : name === 'undefined' || name === 'null' ? name : `a ${name}`
-}
+const withArticle = (name: string): string =>
+  /^[aeiou]/.test(name) ? `an ${name}` : name === 'undefined' || name === 'null' ? name : `a ${name}`
 
 const discriminatorFault = (issue: z.core.$ZodIssueInvalidUnion, schema: z.ZodType, place: string): string => {
   const discriminator = issue.discriminator ?? ''
@@ -149,9 +148,8 @@ const literalsOf = (schema: z.ZodType | undefined): string[] => {
   return []
 }
 
-const depthOf = (branch: readonly Issue[]): number => {
-  return Math.max(0, ...branch.map((issue) => issue.path.length + (issue.code === 'unrecognized_keys' ? 1 : 0)))
-}
+const depthOf = (branch: readonly Issue[]): number =>
+  Math.max(0, ...branch.map((issue) => issue.path.length + (issue.code === 'unrecognized_keys' ? 1 : 0)))
 
 const placeOf = (where: Where, path: readonly PropertyKey[]): string => {
   if (typeof where === 'function') return where(path)
@@ -283,3 +281,19 @@ const isBranchOf = ({ shape }: z.ZodObject, input: unknown): boolean =>
       !(bare instanceof z.ZodLiteral) || bare.values.has((input as Record<string, never> | undefined)?.[key] as never)
     )
   })
+
+/**
+ * A check that what a function is given has no option but these, whatever their values.
+ * @param where name of the function in messages
+ * @returns throws ConfigError for an option with another name, and for what is not an object
+ */
+export const optionCheck = <Options extends object>(
+  where: string,
+  names: { readonly [Name in keyof Required<Options>]: true },
+): ((given: Options) => void) => {
+  const shape = Object.fromEntries(Object.keys(names).map((name) => [name, z.unknown().optional()]))
+  const schema = z.strictObject(shape)
+  return (given) => {
+    parseConfig(schema, given, where)
+  }
+}

@@ -1,14 +1,10 @@
 // Numbers as people read them. For messages and tables only, never for files that programs read.
 
 /** `1.5 GiB`, `310 MiB`, `12 B`: binary units. */
-export const formatBytes = (bytes: number): string => {
-  return scaled(bytes, 1024, ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'], ' ')
-}
+export const formatBytes = (bytes: number): string => scaled(bytes, 1024, ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'], ' ')
 
 /** `124M`, `1.2B`, `950`: decimal units. */
-export const formatCount = (count: number): string => {
-  return scaled(count, 1000, ['', 'k', 'M', 'B', 'T'], '')
-}
+export const formatCount = (count: number): string => scaled(count, 1000, ['', 'k', 'M', 'B', 'T'], '')
 
 const scaled = (value: number, base: number, units: readonly string[], space: string): string => {
   if (!Number.isFinite(value)) return String(value)
@@ -47,6 +43,4 @@ export const formatPreciseDuration = (milliseconds: number): string => {
   return isShort ? `${Number(milliseconds.toPrecision(3))} ms` : formatDuration(milliseconds)
 }
 
-const two = (value: number): string => {
-  return String(value).padStart(2, '0')
-}
+const two = (value: number): string => String(value).padStart(2, '0')

@@ -5,7 +5,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { SetupError } from './errors.ts'
-import { userCache } from './user-cache.ts'
+import { userCache } from './machine.ts'
 
 /** The folder with the package's package.json: the clone, or node_modules/tunesmith. */
 export const packageRoot = (): string => {

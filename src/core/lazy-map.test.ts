@@ -1,6 +1,6 @@
 // A map that makes its values when they are asked for.
 import { expect, it } from 'vitest'
-import { LazyMap } from './lazy-map.ts'
+import { LazyMap } from './collections.ts'
 
 it('makes a value at each access, and none before', () => {
   const made: string[] = []

@@ -1,7 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { permutedIndex } from './permutation.ts'
-import { createRandom, restoreRandom } from './random.ts'
+import { createRandom, permutedIndex, restoreRandom } from './random.ts'
 
 describe('createRandom', () => {
   // Made by a C program of the published algorithm, from the state 1, 2, 3, 4.

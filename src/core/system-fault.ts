@@ -1,4 +1,4 @@
-// Faults that the operating system reports, in words.
+// Faults that the operating system reports, in words, and those of requests to servers of others.
 
 /** What a fault lies in: a path that was given, a disk that takes no more, or the machine as it is now. */
 type FaultOf = 'path' | 'disk' | 'machine'
@@ -59,3 +59,14 @@ export const beginFault = (error: unknown): string | undefined => {
 /** The same where the disk takes no more; undefined for every other error. */
 export const diskFault = (error: unknown): string | undefined =>
   systemFault(error)?.of === 'disk' ? beginFault(error) : undefined
+
+/** Whether the same request may succeed later. */
+export const isPassingStatus = (status: number): boolean =>
+  status === 408 || status === 425 || status === 429 || status >= 500
+
+/** Why a request got no answer: `fetch` says only that it failed, its cause says what happened. */
+export const fetchFault = (error: unknown): string => {
+  const { cause, message } = error as Error & { cause?: unknown }
+  const { code, message: own } = (cause ?? {}) as { code?: string; message?: string }
+  return own || code || message
+}

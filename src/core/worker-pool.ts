@@ -1,9 +1,11 @@
 // Runs many small tasks on a few worker threads and gives the results in the order of the tasks. Independent of the
 // work: a worker file calls `serveTasks` with the function that does one task.
-import { parentPort, type Transferable, type Worker } from 'node:worker_threads'
+import { type ChildProcess, type ForkOptions, fork } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { parentPort, type Transferable, Worker, type WorkerOptions } from 'node:worker_threads'
+import * as errors from './errors.ts'
 import { invariant } from './errors.ts'
-import { type PortableError, packError, unpackError } from './portable-error.ts'
-import { startWorker } from './worker.ts'
 
 interface Request {
   id: number
@@ -159,4 +161,53 @@ class Pool {
     if ('error' in reply) waiting.reject(unpackError(reply.error))
     else waiting.resolve(reply.result)
   }
+}
+
+/**
+ * Starts the worker file at `url`. Name it with `.ts` (`new URL('./count-worker.ts', import.meta.url)`): in a built
+ * package the `.js` beside it is taken.
+ */
+export const startWorker = (url: URL, options: WorkerOptions = {}): Worker => {
+  const file = resolveWorkerFile(url)
+  if (!file.pathname.endsWith('.ts')) return new Worker(file, options)
+  // tsx's --import hook is inert in workers of Node 20, so the worker registers it itself before it loads the file.
+  const api = import.meta.resolve('tsx/esm/api')
+  const boot = `import(${JSON.stringify(api)}).then((tsx) => { tsx.register(); return import(${JSON.stringify(file.href)}) })`
+  return new Worker(boot, { execArgv: [], ...options, eval: true })
+}
+
+/** Starts the file at `url`, named as for `startWorker`, as a process that exchanges messages with this one, NaN and all. */
+export const startProcess = (url: URL, options: ForkOptions = {}): ChildProcess => {
+  const file = resolveWorkerFile(url)
+  const source = file.pathname.endsWith('.ts') ? { execArgv: ['--import', import.meta.resolve('tsx')] } : {}
+  return fork(file, { serialization: 'advanced', ...source, ...options })
+}
+
+const resolveWorkerFile = (url: URL): URL => {
+  if (existsSync(fileURLToPath(url))) return url
+  const other = new URL(url.href.endsWith('.ts') ? url.href.replace(/\.ts$/, '.js') : url.href.replace(/\.js$/, '.ts'))
+  if (existsSync(fileURLToPath(other))) return other
+  throw new Error(`Expected a worker file at \`${fileURLToPath(url)}\`, got nothing there. Build the package again.`)
+}
+
+export interface PortableError {
+  name: string
+  message: string
+  stack?: string
+  fields: Record<string, unknown>
+}
+
+export const packError = (error: unknown): PortableError => {
+  if (!(error instanceof Error)) return { name: 'Error', message: String(error), fields: {} }
+  const fields = error instanceof errors.TunesmithError ? { ...error } : {}
+  return { name: error.name, message: error.message, stack: error.stack, fields }
+}
+
+export const unpackError = ({ name, message, stack, fields }: PortableError): Error => {
+  const known = Object.hasOwn(errors, name) ? (errors as Record<string, unknown>)[name] : undefined
+  const error = new Error(message)
+  if (typeof known === 'function') Object.setPrototypeOf(error, known.prototype as object)
+  Object.assign(error, fields, { name })
+  if (stack !== undefined) error.stack = stack
+  return error
 }

@@ -2,11 +2,17 @@
 
 export { type BuildContext, type BuildResult, buildCorpus } from './build/build.ts'
 export { type CorpusBuildOptions, corpusBuildSchema } from './build/options.ts'
-export { corpusWindow, droppedDocuments, type NumberedDocument } from './corpus-window.ts'
 export { createMinhasher } from './dedup/minhash.ts'
 export type { CorpusDocument, DocumentSource } from './document.ts'
 export { type CorpusManifest, type CorpusPart, readManifest } from './manifest.ts'
-export { listCorpusParts, type ReadCorpusOptions, readCorpus } from './read-corpus.ts'
+export {
+  corpusWindow,
+  droppedDocuments,
+  listCorpusParts,
+  type NumberedDocument,
+  type ReadCorpusOptions,
+  readCorpus,
+} from './read-corpus.ts'
 export type { CorpusReport } from './report/corpus-report.ts'
 export { type Inspection, type InspectOptions, inspectCorpus } from './report/inspect.ts'
 export { renderBuild, renderInspection } from './report/render-report.ts'

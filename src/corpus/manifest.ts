@@ -17,7 +17,7 @@ const innerPath = z.string().regex(/^(?!\/)(?!.*\.\.)[\w./=-]+$/)
 
 const fileSchema = z.strictObject({ path: innerPath, lines: count, bytes: count, sha256: hash })
 
-export const manifestSchema = z.strictObject({
+const manifestSchema = z.strictObject({
   format: z.literal(manifestFormat),
   version: z.literal(manifestVersion),
   /** Hash of the inputs and of all options that affect the corpus. */

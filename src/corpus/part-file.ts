@@ -17,7 +17,7 @@ export interface WrittenFile {
 }
 
 /** Suffix of unfinished files, which may be deleted when nothing writes them. */
-export const partialSuffix = '.partial'
+const partialSuffix = '.partial'
 
 const flushBytes = 1 << 18
 

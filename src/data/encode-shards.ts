@@ -23,9 +23,8 @@ import {
   type NearestDocuments,
   nearestOf,
 } from './encode-task.ts'
-import { moveToValidation } from './move-to-validation.ts'
 import { MANIFEST, readShardManifest, type ShardManifest, type SplitName } from './shard-manifest.ts'
-import { emptySplit, type SplitState, SplitWriter } from './shard-writer.ts'
+import { emptySplit, moveToValidation, type SplitState, SplitWriter } from './shard-writer.ts'
 
 /** Schema of the options of `encodeShards` and `tunesmith tokenizer encode`. */
 export const encodeShardsSchema = z.strictObject({

@@ -1,9 +1,15 @@
 // Token shards: encoding, reading, sampling and collating.
 export { bestFitRows, bestFitRowsSchema, type PackingPlan, planBestFit } from './best-fit-rows.ts'
-export { collatePadded, collateUnpadded, type PaddedBatch, type PadOptions, type UnpaddedBatch } from './collate.ts'
-export { isValidationDocument, type ValidationSplit } from './document-split.ts'
+export {
+  collatePadded,
+  collateUnpadded,
+  type PaddedBatch,
+  type PadOptions,
+  planMicroBatches,
+  type UnpaddedBatch,
+} from './collate.ts'
 export { type EncodeShardsInput, type EncodeShardsSettings, encodeShards, encodeShardsSchema } from './encode-shards.ts'
-export { planMicroBatches } from './micro-batches.ts'
+export { isValidationDocument, type ValidationSplit } from './encode-task.ts'
 export {
   type MixtureOrder,
   type MixturePart,

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { planMicroBatches } from './micro-batches.ts'
+import { planMicroBatches } from './collate.ts'
 
 it('keeps the order without padding, and puts alike lengths together with it', () => {
   expect(planMicroBatches([3, 9, 4, 8], 12, false)).toEqual([

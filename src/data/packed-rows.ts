@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { DataError, parseConfig, permutedIndex } from '../core/index.ts'
 import { checkIndex, type Row, type Sampler } from './sampler.ts'
 import type { IdArray } from './shard-manifest.ts'
-import type { TokenSource } from './token-source.ts'
+import { firstAbove, type TokenSource } from './token-source.ts'
 
 /** Schema of the options of `packedRows`. */
 export const packedRowsSchema = z.strictObject({
@@ -86,18 +86,12 @@ class DocumentOrders {
     const { documents, ends } = this.#of(epoch)
     let ids: IdArray | undefined
     const starts: number[] = []
-    let low = 0
-    let high = ends.length
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      if (ends[middle] > start) high = middle
-      else low = middle + 1
-    }
-    for (let done = 0; done < length; low++) {
-      const from = this.#source.documentStart(documents[low])
-      const size = this.#source.documentEnd(documents[low]) - from
+    let place = firstAbove(ends, ends.length, start)
+    for (let done = 0; done < length; place++) {
+      const from = this.#source.documentStart(documents[place])
+      const size = this.#source.documentEnd(documents[place]) - from
       if (size === 0) continue
-      const skip = size - (ends[low] - start - done)
+      const skip = size - (ends[place] - start - done)
       const piece = this.#source.readTokens(from + skip, Math.min(size - skip, length - done))
       ids ??= new (piece.constructor as new (length: number) => IdArray)(length)
       ids.set(piece, done)

@@ -1,10 +1,11 @@
 // Appends documents of token ids to the shards of one split, and resumes from a recorded state to the byte.
 // Independent of the tokenizer and of when states are recorded.
-import { type FileHandle, open, truncate } from 'node:fs/promises'
+import { type FileHandle, open, rename, rm, truncate } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { invariant, sha256File } from '../core/index.ts'
+import type { NearestDocuments } from './encode-task.ts'
 import { type IdArray, idBytes, type ShardDescription, type ShardManifest, type SplitName } from './shard-manifest.ts'
-import { littleEndian } from './token-source.ts'
+import { littleEndian, openShards } from './token-source.ts'
 
 /** The state that resuming needs, as JSON. */
 export interface SplitState {
@@ -148,5 +149,62 @@ const writeAll = async (file: FileHandle, data: IdArray, position: number): Prom
   for (let done = 0; done < bytes.length; ) {
     const { bytesWritten } = await file.write(bytes, done, bytes.length - done, position + done)
     done += bytesWritten
+  }
+}
+
+const BATCH_TOKENS = 1 << 20
+
+/**
+ * Rewrites the finished training shards without the documents `moved`, and writes those as the validation split, which is empty: small corpora,
+ * where no document falls below the validation share, still get one validation document.
+ */
+export const moveToValidation = async ({
+  folder,
+  dtype,
+  maxTokens,
+  train,
+  moved,
+}: {
+  folder: string
+  dtype: ShardManifest['dtype']
+  maxTokens: number
+  train: SplitState
+  moved: NearestDocuments['documents']
+}): Promise<Record<SplitName, SplitState>> => {
+  const shards = []
+  for (const { ids, ends, ...counts } of train.finished) {
+    const [movingIds, movingEnds] = [ids, ends].map((file) => ({ ...file, path: file.path.replace('train', 'moving') }))
+    await rename(join(folder, ids.path), join(folder, movingIds.path))
+    await rename(join(folder, ends.path), join(folder, movingEnds.path))
+    shards.push({ ids: movingIds, ends: movingEnds, ...counts })
+  }
+  const source = openShards(folder, dtype, shards)
+  const open = (split: SplitName) => SplitWriter.open({ folder, split, dtype, maxTokens, state: emptySplit() })
+  const writers = { train: await open('train'), validation: await open('validation') }
+  const movedBytes = moved.reduce((sum, { bytes }) => sum + bytes, 0)
+  const splitOf = (document: number): SplitName => {
+    const position = source.documentStart(document)
+    const isMoved = moved.some(({ start, length }) => position >= start && position < start + length)
+    return isMoved ? 'validation' : 'train'
+  }
+  try {
+    for (let document = 0; document < source.documents; ) {
+      const split = splitOf(document)
+      const start = source.documentStart(document)
+      const ends: number[] = []
+      do ends.push(source.documentEnd(document++) - start)
+      while (document < source.documents && ends[ends.length - 1] < BATCH_TOKENS && splitOf(document) === split)
+      await writers[split].append(source.readTokens(start, ends[ends.length - 1]), ends, 0)
+    }
+    const splits = { train: await writers.train.finish(), validation: await writers.validation.finish() }
+    splits.train.bytes = train.bytes - movedBytes
+    splits.validation.bytes = movedBytes
+    return splits
+  } finally {
+    source.close()
+    await writers.train.close()
+    await writers.validation.close()
+    for (const { ids, ends } of shards)
+      for (const { path } of [ids, ends]) await rm(join(folder, path), { force: true })
   }
 }

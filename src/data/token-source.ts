@@ -3,15 +3,17 @@
 import { closeSync, readSync } from 'node:fs'
 import { join } from 'node:path'
 import { DataError } from '../core/index.ts'
-import { openChecked, verifyFile, verifyFiles } from './shard-files.ts'
 import {
   filesOf,
   type IdArray,
   idBytes,
+  openChecked,
   readShardManifest,
   type ShardDescription,
   type ShardManifest,
   type SplitName,
+  verifyFile,
+  verifyFiles,
 } from './shard-manifest.ts'
 
 /** A sequence of token ids with document boundaries. */
@@ -241,7 +243,7 @@ const checkRange = (start: number, length: number, size: number): void => {
 }
 
 /** The first index whose value is above `value`. */
-const firstAbove = (values: ArrayLike<number>, size: number, value: number): number => {
+export const firstAbove = (values: ArrayLike<number>, size: number, value: number): number => {
   let low = 0
   let high = size
   while (low < high) {

@@ -1,9 +1,7 @@
 // Training in several processes: joining them, what they exchange, and starting them. What other folders may use of it.
 export { ConnectedGroup } from './connected-group.ts'
 export { type BlockWork, computeByTurns, onFirst, shareBlocks, shareItems } from './divide-work.ts'
-export { inGroup } from './in-group.ts'
-export { joinProcesses } from './join.ts'
-export { type KubernetesRequest, kubernetesManifest } from './kubernetes-job.ts'
+export { inGroup, joinProcesses } from './join.ts'
 export { type EndedProcess, type LaunchOptions, type LaunchResult, launchProcesses } from './launch.ts'
 export { expectOneProcess, type Launch, readLaunch } from './launch-environment.ts'
 export {
@@ -15,5 +13,5 @@ export {
 } from './planned-group.ts'
 export { GroupError, type ProcessGroup } from './process-group.ts'
 export { programFacts, shortHash } from './program-facts.ts'
-export { type SlurmRequest, slurmScript } from './slurm-job.ts'
 export type { TrainingJob } from './training-job.ts'
+export { type KubernetesRequest, kubernetesManifest, type SlurmRequest, slurmScript } from './training-job.ts'

@@ -1,15 +1,69 @@
 // Joins the processes that a launcher started: finds the store, waits for all of them, and makes the group.
+import { createSocket } from 'node:dgram'
+import { lookup } from 'node:dns/promises'
+import { once } from 'node:events'
 import { stat } from 'node:fs/promises'
-import { hostname } from 'node:os'
+import { connect, isIP } from 'node:net'
+import { hostname, networkInterfaces } from 'node:os'
 import { dirname } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { NativeError } from '../core/index.ts'
 import { ProcessStore } from '../tensor/index.ts'
 import { ConnectedGroup } from './connected-group.ts'
-import { exchangeSettings, numberFrom } from './exchange-settings.ts'
 import { type Launch, readLaunch } from './launch-environment.ts'
-import { addressTowards, isListening, isLoopback, ownAddress } from './network-address.ts'
 import type { ProcessGroup } from './process-group.ts'
+import { exchangeSettings, numberFrom } from './process-group.ts'
+
+/** Whether an address is of this machine alone. */
+const isLoopback = (address: string): boolean => address.startsWith('127.') || address === '::1'
+
+/** The first address of this machine that others may reach, as a host name often resolves to a loopback address, which Gloo would take; its loopback address where it has no network. */
+const ownAddress = (): string =>
+  Object.values(networkInterfaces())
+    .flat()
+    .find((one) => one !== undefined && !one.internal && one.family === 'IPv4')?.address ?? '127.0.0.1'
+
+/** The local address from which packets to `host` leave. Nothing is sent. @throws NativeError for a host that is not known */
+const addressTowards = async (host: string, port: number): Promise<string> => {
+  const { address, family } = isIP(host) ? { address: host, family: isIP(host) } : await resolveHost(host)
+  const socket = createSocket(family === 6 ? 'udp6' : 'udp4')
+  try {
+    // `once` rejects on 'error'.
+    const connected = once(socket, 'connect')
+    socket.connect(port, address)
+    await connected
+    return socket.address().address
+  } catch (error) {
+    throw new NativeError(`There is no route to ${host}: ${(error as Error).message}. Check the address of rank 0.`)
+  } finally {
+    socket.close()
+  }
+}
+
+const resolveHost = async (host: string) => {
+  try {
+    return await lookup(host)
+  } catch {
+    throw new NativeError(`The host name ${host} of rank 0 is not known on this machine. Check MASTER_ADDR.`)
+  }
+}
+
+/** Waits until something listens at an address. Returns false when it does not within the time. */
+const isListening = async (host: string, port: number, deadlineMs: number): Promise<boolean> => {
+  const until = Date.now() + deadlineMs
+  for (;;) {
+    const socket = connect({ host, port, timeout: Math.max(1, Math.min(2000, until - Date.now())) })
+    const connected = await new Promise<boolean>((resolve) => {
+      socket.once('connect', () => resolve(true))
+      socket.once('error', () => resolve(false))
+      socket.once('timeout', () => resolve(false))
+    })
+    socket.destroy()
+    if (connected) return true
+    if (Date.now() >= until) return false
+    await setTimeout(100)
+  }
+}
 
 /** Facts of a process, as it writes them to the store. */
 interface Member {
@@ -169,5 +223,24 @@ export const joinProcesses = async (env: NodeJS.ProcessEnv = process.env): Promi
     group.abort(fault)
     await group.leave({ failed: true })
     throw fault
+  }
+}
+
+/**
+ * Joins the processes, works, and leaves them. An error ends the others too. A process that runs alone has no group.
+ * @throws ConfigError and NativeError as `joinProcesses`, and what the work throws
+ */
+export const inGroup = async <Result>(work: (group: ProcessGroup | undefined) => Promise<Result>): Promise<Result> => {
+  const group = await joinProcesses()
+  if (group === undefined) return work(undefined)
+  try {
+    const result = await work(group)
+    await group.leave({ failed: false })
+    return result
+  } catch (error) {
+    group.abort(error as Error)
+    throw error
+  } finally {
+    await group.leave({ failed: true })
   }
 }

@@ -3,8 +3,7 @@
 import { serialize } from 'node:v8'
 import { ConfigError } from '../core/index.ts'
 import { bytesOf, empty, freeTensors, keepUntilFreed, noteMark, noteTensors, type Tensor } from '../tensor/index.ts'
-import { exchangeSettings } from './exchange-settings.ts'
-import { GroupError, messageRoom, ProcessGroup } from './process-group.ts'
+import { exchangeSettings, GroupError, messageRoom, ProcessGroup } from './process-group.ts'
 
 /** Kinds of collectives: sums on every process or in parts, parts collected on every process, copies, and short messages. */
 export type CollectiveKind = 'sum' | 'sum of parts' | 'gather' | 'copy' | 'message'

@@ -6,9 +6,8 @@ import { delimiter, join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { parseAllDocuments } from 'yaml'
 import { z } from 'zod'
-import { kubernetesManifest } from './kubernetes-job.ts'
 import { readLaunch } from './launch-environment.ts'
-import { slurmScript } from './slurm-job.ts'
+import { kubernetesManifest, slurmScript } from './training-job.ts'
 
 /**
  * The part of the API that a manifest uses: names, types and required fields of the OpenAPI document of Kubernetes 1.27, by which the

@@ -5,12 +5,12 @@ import { ConfigError, exists, lockFolder, removeUnfinished, sha256File, writeFol
 import type { LoadHooks } from '../inference/index.ts'
 import { type ExportInput, type ExportSettings, expectTextsUsed, exportSettings } from './export-settings.ts'
 import type { ExportSource, ProofRow, WriteContext } from './export-target.ts'
-import { onFullDisk } from './full-disk.ts'
 import { collectImportance } from './gguf/importance.ts'
 import { writeModelCards } from './model-card.ts'
 import { openSource } from './open-source.ts'
 import { openValidation, type Validation } from './proof/compare-scores.ts'
-import { proofTexts } from './proof/proof-texts.ts'
+import { proofTexts } from './proof/runner.ts'
+import { onFullDisk } from './save-into.ts'
 
 /** Called while a model is exported. */
 export interface ExportHooks extends LoadHooks {

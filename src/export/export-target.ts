@@ -21,7 +21,6 @@ export interface Importance {
 
 /** Versions of ONNX's operators that graphs are written with. */
 export const onnxOpsets = [18, 23] as const
-export type OnnxOpset = (typeof onnxOpsets)[number]
 
 /**
  * What ONNX's graphs are made of: basic operators (`plain`, opset 18), attention, RMS norms and rotary positions as

@@ -1,4 +1,7 @@
-// Opens the model of an export: any MODEL in float32, with its adapters merged into the matrices of the base.
+// Opens the model of an export: any MODEL in float32, with its adapters merged into the matrices of the base. An adapter that was trained
+// on a quantised base is merged into the original one, whose matrices were never rounded; how far the result is from the model that was
+// trained, and how far a merge into the dequantised base would be, is measured.
+
 import { resolve } from 'node:path'
 import { z } from 'zod'
 import { adaptersOf, isAdapterFolder, loadAdapter } from '../adapters/index.ts'
@@ -12,13 +15,56 @@ import {
   loadForInference,
   parseAdapters,
 } from '../inference/index.ts'
-import { expectFinite, LanguageHead, type Model } from '../models/index.ts'
+import { expectFinite, LanguageHead, type Model, withQuantizedValues } from '../models/index.ts'
 import type { Quantization } from '../nn/index.ts'
 import { readTask } from '../runs/index.ts'
 import type { Dtype } from '../tensor/index.ts'
 import type { ExportSource } from './export-target.ts'
-import { mergeIntoOriginal } from './merge/quantized-base.ts'
-import { proofTexts } from './proof/proof-texts.ts'
+import { textLogits } from './proof/compare-models.ts'
+import { RelativeDifference, rounded } from './proof/differences.ts'
+import { proofTexts } from './proof/runner.ts'
+
+/** What is merged, and the texts that both merges are compared on. */
+interface QuantizedMerge {
+  model: Model
+  tokenizer: ModelTokenizer
+  /** Adapters of the model that are merged. */
+  names: readonly string[]
+  texts: readonly string[]
+}
+
+const difference = (a: readonly Float32Array[], b: readonly Float32Array[]): number => {
+  const found = new RelativeDifference()
+  for (const [i, values] of a.entries()) found.add(values, b[i])
+  return rounded(found.value)
+}
+
+/**
+ * Merges adapters into the base and says how the merged model differs from the one that was trained. Adapters are active
+ * before and merged afterwards.
+ * @param format of the matrices that the adapters were trained on
+ */
+const mergeIntoOriginal = async (
+  { model, tokenizer, names, texts }: QuantizedMerge,
+  format: Quantization,
+): Promise<string> => {
+  const bank = adaptersOf(model)
+  const logits = () => textLogits({ model: model.eval(), tokenizer }, texts)
+  bank.activate([])
+  const { trained, dequantised, matrices } = await withQuantizedValues(model, format, async (matrices) => {
+    try {
+      bank.activate(names)
+      const trained = await logits()
+      bank.activate(names, { merged: names })
+      return { trained, dequantised: await logits(), matrices }
+    } finally {
+      bank.activate([])
+    }
+  })
+  bank.activate(names, { merged: names })
+  const original = await logits()
+  return `Trained on a base in ${format}, whose matrices differ from the original ones by ${rounded(matrices)}. Merged into the original base, logits differ by at most ${difference(trained, original)} of the largest from those of the trained model; merged into the dequantised base they would differ by ${difference(trained, dequantised)}.`
+}
 
 /** Which model is exported. */
 export const sourceSchema = z.strictObject({

@@ -11,7 +11,6 @@ import { web } from './web/web.ts'
 /** Every target, in the order in which `export` writes them. */
 export const exportTargets: readonly ExportTarget[] = [merged, gguf, ggufAdapter, ollama, onnx, web]
 
-/** A target with its variant. */
 export interface ChosenTarget {
   /** As the caller named it. */
   name: string
@@ -25,7 +24,6 @@ const namesOf = ({ type, variants, defaultVariant }: ExportTarget): string[] => 
   ...variants.map((variant) => `${type}:${variant}`),
 ]
 
-/** Names of all targets with their variants. */
 const targetNames = (): string[] => exportTargets.flatMap(namesOf)
 
 /** The target of a name such as `gguf:q8_0`. @throws ConfigError for an unknown one, with the nearest */

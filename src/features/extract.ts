@@ -18,7 +18,7 @@ export interface FeatureSequence {
   positions?: Uint32Array
 }
 
-export interface FeatureSource {
+interface FeatureSource {
   layer: string | number
   pooling: FeaturePooling
 }

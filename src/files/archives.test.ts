@@ -2,8 +2,7 @@
 import { describe, expect, it } from 'vitest'
 import { DataError } from '../core/index.ts'
 import { tarOf, zipOf } from './fixtures/archives.ts'
-import { tarFiles } from './tar-files.ts'
-import { zipFiles } from './zip-files.ts'
+import { tarFiles, zipFiles } from './packed-files.ts'
 
 describe.each([
   ['tar', tarOf, tarFiles],

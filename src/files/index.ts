@@ -2,7 +2,7 @@
 // Parquet, zip, tar and XML.
 
 export { type DelimitedOptions, DelimitedParser, parseDelimited, STRAY_TEXT } from './delimited.ts'
-export { type PackedFile, packedFiles } from './packed-files.ts'
+export { type PackedFile, packedFiles, tarFiles, zipFiles } from './packed-files.ts'
 export { type ParquetRange, parquetBatchRows, readParquetMetadata, readParquetRows } from './parquet-rows.ts'
 export {
   arrowAdvice,
@@ -28,9 +28,6 @@ export {
   requireRegularFile,
   splitLines,
 } from './streams/index.ts'
-export { tarFiles } from './tar-files.ts'
-export { type TextLine, textLines } from './text-lines.ts'
-export { decodeUtf8, strictText } from './utf8.ts'
+export { decodeUtf8, strictText, type TextLine, textLines } from './text-lines.ts'
 export { type WholeFileOptions, wholeFile, wholeStream } from './whole-file.ts'
 export { type XmlElement, xmlElements } from './xml-elements.ts'
-export { zipFiles } from './zip-files.ts'

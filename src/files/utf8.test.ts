@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { DataError } from '../core/index.ts'
-import { decodeUtf8, strictText } from './utf8.ts'
+import { decodeUtf8, strictText } from './text-lines.ts'
 
 describe('strictText', () => {
   it('decodes UTF-8 and drops a byte order mark', () => {

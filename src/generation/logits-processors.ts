@@ -3,7 +3,7 @@
 import type { GenerationSettings } from './options.ts'
 
 /** The sequence whose next token is chosen. */
-export interface RowContext {
+interface RowContext {
   /** Ids of the prompt, without padding, and the text so far; with an encoder, the decoder's ids alone. */
   ids: readonly number[]
   /** Number of generated tokens among `ids`. */
@@ -14,14 +14,14 @@ export interface RowContext {
 export type LogitsProcessor = (scores: Float32Array, row: RowContext) => void
 
 /** Makes tokens that occurred less likely. @source arXiv:1909.05858, section 4.1 */
-export const repetitionPenalty =
+const repetitionPenalty =
   (penalty: number): LogitsProcessor =>
   (scores, { ids }) => {
     for (const id of new Set(ids)) scores[id] = scores[id] < 0 ? scores[id] * penalty : scores[id] / penalty
   }
 
 /** Excludes tokens that would repeat an n-gram of `size` tokens. */
-export const noRepeatNgram =
+const noRepeatNgram =
   (size: number): LogitsProcessor =>
   (scores, { ids }) => {
     const start = ids.length - size + 1
@@ -34,14 +34,14 @@ export const noRepeatNgram =
   }
 
 /** Excludes tokens. */
-export const suppressTokens =
+const suppressTokens =
   (ids: readonly number[]): LogitsProcessor =>
   (scores) => {
     for (const id of ids) if (id < scores.length) scores[id] = Number.NEGATIVE_INFINITY
   }
 
 /** Excludes end tokens until there are enough new tokens. */
-export const minNewTokens = (minNewTokens: number, eosTokenIds: readonly number[]): LogitsProcessor => {
+const minNewTokens = (minNewTokens: number, eosTokenIds: readonly number[]): LogitsProcessor => {
   const forbid = suppressTokens(eosTokenIds)
   return (scores, row) => {
     if (row.newTokens < minNewTokens) forbid(scores, row)
@@ -49,7 +49,7 @@ export const minNewTokens = (minNewTokens: number, eosTokenIds: readonly number[
 }
 
 /** Forces the first generated token. */
-export const forcedFirstToken =
+const forcedFirstToken =
   (id: number): LogitsProcessor =>
   (scores, { newTokens }) => {
     if (newTokens === 0) scores.fill(Number.NEGATIVE_INFINITY)[id] = 0

@@ -8,7 +8,7 @@ import type { GenerationSettings } from './options.ts'
 const excluded = Number.NEGATIVE_INFINITY
 
 /** Divides the logits by the temperature. */
-export const temperature =
+const temperature =
   (value: number): LogitsProcessor =>
   (scores) => {
     for (let i = 0; i < scores.length; i++) scores[i] /= value
@@ -36,7 +36,7 @@ const kthLargest = (values: Float32Array, k: number): number => {
 }
 
 /** Keeps the k most likely tokens, and those as likely as the last of them. */
-export const topK =
+const topK =
   (k: number): LogitsProcessor =>
   (scores) => {
     if (k >= scores.length) return
@@ -67,7 +67,7 @@ const weightsOf = (scores: Float32Array): { weights: Float64Array; sum: number }
  * Nucleus sampling: keeps the most likely tokens whose probabilities sum to p, at least one.
  * @source arXiv:1904.09751
  */
-export const topP =
+const topP =
   (p: number): LogitsProcessor =>
   (scores) => {
     const { weights, sum } = weightsOf(scores)
@@ -92,7 +92,7 @@ export const topP =
   }
 
 /** Keeps tokens at least `share` times as likely as the most likely one. @source arXiv:2407.01082 */
-export const minP =
+const minP =
   (share: number): LogitsProcessor =>
   (scores) => {
     const lowest = highest(scores) + Math.log(share)

@@ -3,10 +3,10 @@ import { modelOfTask, resolveModel, taskFolders } from '../checkpoint/index.ts'
 import { ConfigError, didYouMean, optionCheck, parseConfig } from '../core/index.ts'
 import { modelFilesHash } from '../features/index.ts'
 import { fineTunedTask, type SpecialistTask, useModulesOf } from '../runs/index.ts'
-import { dataHash } from './data-hash.ts'
 import type { EvaluateHooks } from './evaluations/evaluation.ts'
+import { dataHash } from './evaluations/evaluation.ts'
 import { evaluationTypes, findEvaluation, impliedEvaluation, trainedEvaluation } from './evaluations/index.ts'
-import type { ModelChoice } from './load.ts'
+import { type ModelChoice, modelChoiceNames } from './load.ts'
 
 /** Which model is evaluated on what. */
 export interface EvaluateInput extends ModelChoice {
@@ -22,11 +22,7 @@ export interface EvaluateInput extends ModelChoice {
 }
 
 const expectInput = optionCheck<EvaluateInput>('evaluate', {
-  model: true,
-  task: true,
-  revision: true,
-  device: true,
-  weights: true,
+  ...modelChoiceNames,
   data: true,
   options: true,
 })

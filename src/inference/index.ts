@@ -1,7 +1,14 @@
 // Models in use: open any MODEL, then classify, fill masks, extract, answer, embed, generate, chat, predict, evaluate and score.
 
-export { type ChatInput, chat, chatWith } from './chat.ts'
-export { type ChatAnswer, Conversation, type ConversationOptions, type Message } from './conversation.ts'
+export {
+  type ChatAnswer,
+  type ChatInput,
+  Conversation,
+  type ConversationOptions,
+  chat,
+  chatWith,
+  type Message,
+} from './conversation.ts'
 export {
   type EvaluateInput,
   type EvaluateResult,

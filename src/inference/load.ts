@@ -42,6 +42,9 @@ export interface ModelChoice {
   weights?: WeightForm
 }
 
+/** Names of the fields of `ModelChoice`, for checks of options. */
+export const modelChoiceNames = { model: true, task: true, revision: true, device: true, weights: true } as const
+
 /** Called while a model is loaded. */
 export interface LoadHooks {
   /** A file of the Hub is about to be downloaded. */

@@ -1,5 +1,4 @@
 // `open`: any MODEL behind one small interface, a line for each thing people do with a model.
-
 import type { ModelTokenizer } from '../checkpoint/index.ts'
 import { ConfigError, optionCheck, show } from '../core/index.ts'
 import { type Embedded, type EmbedSettings, embedWithRows } from '../features/index.ts'
@@ -13,15 +12,15 @@ import {
 } from '../generation/index.ts'
 import { freeWeights, type HeadType, LanguageHead, type Model, withHead } from '../models/index.ts'
 import { entitySpans } from '../tasks/index.ts'
-import { chatWith, type OpenedChatInput } from './chat.ts'
 import type { Conversation } from './conversation.ts'
+import { chatWith, type OpenedChatInput } from './conversation.ts'
 import { generationDefaults } from './generation-defaults.ts'
 import { type InferenceModel, type LoadHooks, loadForInference, loadLanguageModel, type ModelChoice } from './load.ts'
-import { methodsOf } from './methods-by-head.ts'
 import { predictWith } from './predict.ts'
 import { type FilledText, fillMask } from './predictions/fill-mask.ts'
 import { type Answer, findAnswers } from './predictions/find-answer.ts'
 import { generateAnswers } from './predictions/generate-answer.ts'
+import { methodsOf } from './predictions/index.ts'
 import { type Reward, type RewardInput, rewardsOf, rewardTask } from './predictions/reward.ts'
 import {
   classificationTask,
@@ -96,7 +95,7 @@ export interface SingleLabel {
 }
 
 /** The labels of a text, from a multi-label model. */
-export interface MultiLabel {
+interface MultiLabel {
   labels: string[]
   /** Probability of each label. */
   probabilities: { [label: string]: number }
@@ -105,7 +104,7 @@ export interface MultiLabel {
 }
 
 /** The number that a regression model predicts for a text. */
-export interface PredictedValue {
+interface PredictedValue {
   value: number
   label?: undefined
   labels?: undefined

@@ -2,9 +2,8 @@
 import { setImmediate } from 'node:timers/promises'
 import { ConfigError, optionCheck, parseConfig } from '../core/index.ts'
 import type { HeadType } from '../models/index.ts'
-import { type InferenceModel, type LoadHooks, loadForInference, type ModelChoice } from './load.ts'
-import { methodsOf } from './methods-by-head.ts'
-import { predictions } from './predictions/index.ts'
+import { type InferenceModel, type LoadHooks, loadForInference, type ModelChoice, modelChoiceNames } from './load.ts'
+import { methodsOf, predictions } from './predictions/index.ts'
 
 /** Which model predicts what for which texts. */
 export interface PredictInput extends ModelChoice {
@@ -17,11 +16,7 @@ export interface PredictInput extends ModelChoice {
 }
 
 const expectInput = optionCheck<PredictInput>('predict', {
-  model: true,
-  task: true,
-  revision: true,
-  device: true,
-  weights: true,
+  ...modelChoiceNames,
   texts: true,
   head: true,
   options: true,

@@ -78,7 +78,7 @@ export interface DecoderOptions {
 }
 
 /** Mixtures of experts. */
-export interface ExpertOptions {
+interface ExpertOptions {
   count: number
   /** Experts per token. */
   perToken: number

@@ -140,7 +140,7 @@ export interface BuildOptions {
 }
 
 /** A tensor that files have again under other names. */
-export interface HfCopies {
+interface HfCopies {
   /** Its key, without the prefix of the body. */
   of: string
   theirs: readonly string[]

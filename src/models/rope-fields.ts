@@ -7,7 +7,7 @@ const factor = z.number().positive()
 const positions = z.int().positive()
 
 /** Settings of the scaling. */
-export const ropeScalingSchema = z.discriminatedUnion('kind', [
+const ropeScalingSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('default') }),
   z.strictObject({ kind: z.literal('linear'), factor }),
   z.strictObject({ kind: z.literal('dynamic'), factor, originalPositions: positions }),

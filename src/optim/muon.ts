@@ -21,7 +21,7 @@ const combine = (sum: Tensor, left: Tensor, right: Tensor, beta: number, alpha: 
  * A matrix [R,C] with the same singular vectors and singular values near 1 (0.7 to 1.2).
  * @source kellerjordan.github.io/posts/muon
  */
-export const orthogonalize = (matrix: Tensor, steps: number, dtype: 'float32' | 'bfloat16'): Tensor => {
+const orthogonalize = (matrix: Tensor, steps: number, dtype: 'float32' | 'bfloat16'): Tensor => {
   const [rows, columns] = matrix.shape
   const tall = rows > columns
   const given = matrix.to(dtype)

@@ -29,7 +29,7 @@ export interface ParameterUpdate extends ParameterFacts {
 }
 
 /** A parameter between two updates. */
-export type EvaluatedParameter = Pick<ParameterUpdate, 'weight' | 'slots' | 'count'>
+type EvaluatedParameter = Pick<ParameterUpdate, 'weight' | 'slots' | 'count'>
 
 /** A tensor of state: the shape of a float32 one, or a shape with another dtype. */
 export type SlotShape = readonly number[] | { shape: readonly number[]; dtype: 'uint8' }

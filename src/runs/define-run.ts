@@ -24,8 +24,7 @@ export interface TaskCode {
 /** A fine-tuning recipe with its kind, since run.json and recipe files have one form. */
 export type FinetuneDefinition = FinetuneInput & RecipeCode & TaskCode & { command: 'finetune' }
 
-/** A recipe of several tasks with its kind. */
-export type MultitaskDefinition = MultitaskInput &
+type MultitaskDefinition = MultitaskInput &
   RecipeCode & {
     command: 'multitask'
     tasks: { readonly [name: string]: MultitaskTask & TaskCode } | readonly string[]
@@ -34,8 +33,7 @@ export type MultitaskDefinition = MultitaskInput &
 /** An alignment recipe with its kind. */
 export type AlignDefinition = AlignInput & RecipeCode & { command: 'align' }
 
-/** Recipes by their command. */
-export interface RecipeDefinitions {
+interface RecipeDefinitions {
   pretrain: PretrainInput & RecipeCode
   finetune: FinetuneDefinition
   multitask: MultitaskDefinition

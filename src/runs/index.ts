@@ -2,15 +2,16 @@
 
 export { modelFiles, runFiles } from '../tracking/index.ts'
 export { align } from './align/align.ts'
-export { columnFields as preferenceColumnFields } from './align/columns.ts'
 export {
   evaluatePreferences,
   type PreferenceKind,
+  type PreferenceMargin,
   type PreferenceReport,
   preferenceRunOf,
+  readPreferenceMargins,
+  type ScoredAnswerText,
 } from './align/evaluate-preferences.ts'
-export { alignObjectives } from './align/objectives.ts'
-export { type PreferenceMargin, readPreferenceMargins, type ScoredAnswerText } from './align/preference-margins.ts'
+export { alignObjectives, columnFields as preferenceColumnFields } from './align/objectives.ts'
 export { type AlignRecipe, alignSchema } from './align/recipe.ts'
 export {
   browseRollouts,
@@ -39,12 +40,17 @@ export {
   compareRuns,
   shortNames,
 } from './compare/compare.ts'
-export { comparisonTables, renderComparisonPage, rewardTable } from './compare/page.ts'
-export type { ComparedDifference } from './compare/paired-differences.ts'
-export { comparePredictions, type PredictionPair, type PredictionPairs } from './compare/prediction-pairs.ts'
-export type { RewardChart, RewardChartPoint } from './compare/reward-charts.ts'
-export { openScoredRuns, type ScoredRun, scoredRecords } from './compare/scored-run.ts'
-export { verdictsOf } from './compare/verdict.ts'
+export { comparisonTables, renderComparisonPage, rewardTable, verdictsOf } from './compare/page.ts'
+export type { RewardChart, RewardChartPoint } from './compare/run-costs.ts'
+export {
+  type ComparedDifference,
+  comparePredictions,
+  openScoredRuns,
+  type PredictionPair,
+  type PredictionPairs,
+  type ScoredRun,
+  scoredRecords,
+} from './compare/scored-run.ts'
 export {
   type AlignDefinition,
   defineRun,
@@ -52,15 +58,19 @@ export {
   type RecipeCode,
   type TaskCode,
 } from './define-run.ts'
-export { type CardFacts, publicName, readCardFacts } from './engine/card-facts.ts'
 export { dataSetsOf } from './engine/data-sets.ts'
-export { type Evaluation, type ReferenceScores, readEvaluation } from './engine/evaluation-files.ts'
+export {
+  type CardFacts,
+  type Evaluation,
+  publicName,
+  type ReferenceScores,
+  readCardFacts,
+  readEvaluation,
+} from './engine/evaluation-files.ts'
 export { execute } from './engine/execute.ts'
 export { hasRecipeFunctions } from './engine/recipe-functions.ts'
-export { isFinished } from './engine/run-folder.ts'
-export type { BuiltRun, RunRecipe } from './engine/run-kind.ts'
-export type { ModelInTraining, ModelVisitor, RunListener, RunResult } from './engine/run-listener.ts'
-export { sessionSeconds } from './engine/sessions.ts'
+export type { BuiltRun, ModelInTraining, ModelVisitor, RunListener, RunRecipe, RunResult } from './engine/run-kind.ts'
+export { isFinished, sessionSeconds } from './engine/run-record.ts'
 export type { CallbackContext, RecipeCallback, StopContext, StopRule } from './engine/user-code.ts'
 export { finetune } from './finetune/finetune.ts'
 export { type FinetuneRecipe, finetuneSchema } from './finetune/recipe.ts'
@@ -95,14 +105,12 @@ export {
   renderInspection as renderDataInspection,
   renderInspectionPage as renderDataInspectionPage,
 } from './inspect/render-inspection.ts'
-export { type RunStart, startOf } from './kinds.ts'
+export { type RunStart, readRunRecipe, startOf } from './kinds.ts'
 export { multitask } from './multitask/multitask.ts'
 export { type MultitaskRecipe, multitaskSchema } from './multitask/recipe.ts'
-export type { Limits, Prices, RunCosts, Speed } from './plan/costs.ts'
 export { calibratePlans, type LearnedCalibration, readRunPlan, type StartedPlan } from './plan/finished-plan.ts'
 export type { Fit } from './plan/fit.ts'
-export { acceleratorNames } from './plan/machines.ts'
-export { interconnectNames, type Network, type NetworkSettings } from './plan/network.ts'
+export { acceleratorNames, interconnectNames, type Network, type NetworkSettings } from './plan/machines.ts'
 export { collectivesTable, describePeak, peakHolders, planFacts, planTable, renderPlanPage } from './plan/page.ts'
 export { type PlannedRow, type PlanOptions, planRun, type RunPlans } from './plan/plan.ts'
 export type { RunPlan } from './plan/plan-run.ts'
@@ -123,12 +131,11 @@ export {
   type ScalingLaw,
   type ScalingPoint,
 } from './plan/scaling-law.ts'
+export type { Limits, Prices, RunCosts, Speed } from './plan/speed.ts'
 export type { PlannedCollectives, ProcessPlan, StepTime } from './plan/step-time.ts'
 export { openPretrainingRows, type PretrainingRow, type PretrainingRows } from './pretrain/browse-rows.ts'
-export { buildRun } from './pretrain/build.ts'
-export { pretrain } from './pretrain/pretrain.ts'
-export { modelSchema, type PretrainRecipe, pretrainSchema } from './pretrain/recipe.ts'
-export { type SizeRule, sizeRule } from './pretrain/size-rule.ts'
+export { buildRun, pretrain } from './pretrain/pretrain.ts'
+export { modelSchema, type PretrainRecipe, pretrainSchema, type SizeRule, sizeRule } from './pretrain/recipe.ts'
 export { recipeParts } from './recipe-parts.ts'
 export {
   type RecipeCommand,
@@ -140,7 +147,6 @@ export {
 export type * from './recipe-types/index.ts'
 export { type ResumeOptions, type ResumeProof, resume, verifyResume } from './resume.ts'
 export { findRunModel, listRunModels, parseRunReference, type RunModel, type RunReference } from './run-models.ts'
-export { readRunRecipe } from './run-recipe.ts'
 export {
   type AttachedSpecialist,
   type SharedBase,
@@ -158,12 +164,11 @@ export {
   Specialists,
 } from './specialists/specialists.ts'
 export { runInSubprocess } from './subprocess/run-in-subprocess.ts'
-export type { SweepAxes } from './sweep/points.ts'
+export { parseRange, type SearchRange, type SweepAxes } from './sweep/points.ts'
 export { readSweep, type SweepState, type SweepTrial } from './sweep/read-sweep.ts'
 export type { SweepListener, SweptRun } from './sweep/run-points.ts'
 export { type SearchInput, searchSchema } from './sweep/search/methods.ts'
 export type { SearchTrial } from './sweep/search/run-search.ts'
-export { parseRange, type SearchRange } from './sweep/search/space.ts'
 export { replicateKeys, type SweepSetting, unrankedReason } from './sweep/summary.ts'
 export { type SweepInput, type SweepResult, sweep } from './sweep/sweep.ts'
 export { useModules, useModulesOf } from './use-modules.ts'

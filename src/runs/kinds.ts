@@ -1,23 +1,23 @@
 // The registry of kinds of runs: how a recipe of each kind is checked, built and started. `command` in run.json names the kind.
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { z } from 'zod'
 import { type AdapterType, adapters } from '../adapters/index.ts'
-import { ConfigError, parseConfig } from '../core/index.ts'
-import { align, completeAlignment, resolveAlignment } from './align/align.ts'
+import { ConfigError, DataError, parseConfig, parseJson, show } from '../core/index.ts'
+import { runFiles } from '../tracking/index.ts'
+import { completeAlignment, resolveAlignment } from './align/align.ts'
 import { alignKind } from './align/build.ts'
 import { alignSchema } from './align/recipe.ts'
-import type { CommonRecipe, RunKind } from './engine/run-kind.ts'
-import type { RunListener, RunResult } from './engine/run-listener.ts'
-import { finetuneKind } from './finetune/build.ts'
-import { completeRecipe, finetune, resolveFinetuning } from './finetune/finetune.ts'
+import { startRun } from './engine/execute.ts'
+import type { CommonRecipe, RunKind, RunListener, RunRecipe, RunResult } from './engine/run-kind.ts'
+import { completeRecipe, finetuneKind, resolveFinetuning } from './finetune/finetune.ts'
 import { finetuneSchema } from './finetune/recipe.ts'
 import { multitaskKind } from './multitask/build.ts'
-import { completeMultitask, multitask, resolveMultitask } from './multitask/multitask.ts'
+import { completeMultitask, resolveMultitask } from './multitask/multitask.ts'
 import { multitaskSchema } from './multitask/recipe.ts'
-import { pretrainKind } from './pretrain/build.ts'
-import { pretrain, resolvePretraining } from './pretrain/pretrain.ts'
-import { pretrainSchema } from './pretrain/recipe.ts'
-import { applyDepth } from './pretrain/size-rule.ts'
-import type { AlignInput, FinetuneInput, MultitaskInput, PretrainInput } from './recipe-types/index.ts'
+import { pretrainKind, resolvePretraining } from './pretrain/pretrain.ts'
+import { applyDepth, pretrainSchema } from './pretrain/recipe.ts'
+import { comesWith, modulesOutside, useModules } from './use-modules.ts'
 
 /** How runs of one kind are checked and started, for callers that start many, such as a sweep. */
 export interface RunStart {
@@ -33,9 +33,13 @@ interface Entry extends RunStart {
   kind: RunKind
 }
 
-const entry = <Recipe extends CommonRecipe>(kind: RunKind<Recipe>, start: RunStart): Entry => ({
-  ...start,
+const entry = <Recipe extends CommonRecipe>(
+  kind: RunKind<Recipe>,
+  parts: Pick<RunStart, 'schema' | 'check'> & { resolve(recipe: object, listener?: RunListener): Promise<Recipe> },
+): Entry => ({
+  ...parts,
   kind: kind as RunKind,
+  start: async (recipe, listener) => startRun(kind, await parts.resolve(recipe, listener), listener),
 })
 
 /** @throws ConfigError for settings of `adapter` that the variant does not have */
@@ -50,25 +54,21 @@ const kinds: Record<string, Entry> = {
     schema: pretrainSchema,
     check: (recipe) => void applyDepth(parseConfig(pretrainSchema, recipe, 'pretrain')),
     resolve: resolvePretraining,
-    start: (recipe, listener) => pretrain(recipe as PretrainInput, listener),
   }),
   finetune: entry(finetuneKind, {
     schema: finetuneSchema,
     check: (recipe) => checkAdapter(completeRecipe(recipe)),
     resolve: resolveFinetuning,
-    start: (recipe, listener) => finetune(recipe as FinetuneInput, listener),
   }),
   multitask: entry(multitaskKind, {
     schema: multitaskSchema,
     check: (recipe) => checkAdapter(completeMultitask(recipe)),
     resolve: resolveMultitask,
-    start: (recipe, listener) => multitask(recipe as MultitaskInput, listener),
   }),
   align: entry(alignKind, {
     schema: alignSchema,
     check: (recipe) => checkAdapter(completeAlignment(recipe)),
     resolve: resolveAlignment,
-    start: (recipe, listener) => align(recipe as AlignInput, listener),
   }),
 }
 
@@ -84,3 +84,25 @@ export const kindOf = (command: unknown = 'pretrain'): RunKind => entryOf(comman
 
 /** How runs of the named kind are checked and started. @throws ConfigError for an unknown kind */
 export const startOf = (command: unknown): RunStart => entryOf(command)
+
+const fieldsOf = (text: string, path: string): { [field: string]: unknown } => {
+  const fields = parseJson(text, { path, advice: () => 'The file is damaged.' })
+  if (typeof fields === 'object' && fields !== null && !Array.isArray(fields)) return { ...fields }
+  throw new DataError(`Expected the recipe of a run, got ${show(fields)}. The file is damaged.`, path)
+}
+
+/**
+ * The recipe of a run's folder. Imports the modules of its `use`. Code in the folder itself, which may be somebody else's run, is neither
+ * imported nor part of the recipe.
+ * @throws DataError for a folder without a run, or a damaged recipe
+ */
+export const readRunRecipe = async (folder: string): Promise<RunRecipe> => {
+  const path = join(folder, runFiles.recipe)
+  const text = await readFile(path, 'utf8').catch(() => {
+    throw new DataError(`${folder}: Expected the folder of a run, with ${runFiles.recipe}, found none. Check the path.`)
+  })
+  const fields = fieldsOf(text, path)
+  if (fields.use !== undefined) fields.use = await useModules(modulesOutside(folder, fields.use))
+  if (typeof fields.recipeFile === 'string' && comesWith(folder, fields.recipeFile)) delete fields.recipeFile
+  return { ...parseConfig(kindOf(fields.command).schema, fields, path), out: folder }
+}

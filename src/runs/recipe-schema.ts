@@ -32,11 +32,7 @@ const conditionsOf = ({ choice, part, schemas }: ChosenPart): JsonSchema[] =>
 export type RecipeCommand = keyof ReturnType<typeof recipeParts>
 
 /** A part whose fields depend on a choice, as JSON schemas. */
-export interface SchemaPart {
-  /** Path of the key that decides. */
-  choice: readonly string[]
-  /** Path of the part. */
-  part: readonly string[]
+export interface SchemaPart extends Omit<ChosenPart, 'schemas'> {
   schemas: Record<string, JsonSchema>
 }
 

@@ -9,11 +9,9 @@ import { expectOneProcess } from '../distributed/index.ts'
 import { checkpointFiles, readHistory, readRunCard, runFiles } from '../tracking/index.ts'
 import { budgetSchema, listSnapshots, type RunState } from '../training/index.ts'
 import { execute } from './engine/execute.ts'
-import { isFinished } from './engine/run-folder.ts'
-import type { RunRecipe } from './engine/run-kind.ts'
-import type { RunListener, RunMode, RunResult } from './engine/run-listener.ts'
-import { kindOf } from './kinds.ts'
-import { readRunRecipe } from './run-recipe.ts'
+import type { RunListener, RunMode, RunRecipe, RunResult } from './engine/run-kind.ts'
+import { isFinished } from './engine/run-record.ts'
+import { kindOf, readRunRecipe } from './kinds.ts'
 
 /** How a run is resumed, and who listens to it. */
 export interface ResumeOptions extends RunListener {
@@ -63,20 +61,21 @@ const finishedResult = async (recipe: RunRecipe): Promise<RunResult | undefined>
   if (card === undefined || !isDeepStrictEqual({ ...(card.config as object), out }, { ...asJson(now), out })) return
   const { end, training } = await readHistory(out)
   if (end?.reason !== 'finished') return
+  const { modelStep, steps, tokens, wallSeconds: seconds, results, mainMetric, references, warnings = [] } = card
   return {
     out,
     model: join(out, runFiles.model),
+    modelStep,
     reason: 'finished',
-    ...(end.cause && { cause: end.cause }),
-    ...(card.modelStep === undefined ? {} : { modelStep: card.modelStep }),
-    steps: card.steps,
-    tokens: card.tokens,
-    seconds: card.wallSeconds,
+    cause: end.cause,
+    steps,
+    tokens,
+    seconds,
     loss: training.loss?.values.at(-1) ?? Number.NaN,
-    metrics: { ...card.results },
-    ...(card.mainMetric && { mainMetric: card.mainMetric }),
-    ...(card.references && { references: card.references }),
-    warnings: card.warnings ?? [],
+    metrics: { ...results },
+    mainMetric,
+    references,
+    warnings,
   }
 }
 

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, it } from 'vitest'
-import { readRunRecipe } from './run-recipe.ts'
+import { readRunRecipe } from './kinds.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'tunesmith-run-recipe-'))
 afterAll(() => rmSync(root, { recursive: true }))

@@ -1,13 +1,74 @@
-// The HTTP application: every endpoint behind the same guards, and every error in OpenAI's form.
+// The HTTP application: every endpoint behind the same guards, every error in OpenAI's form, and the OpenAPI document from the schemas that
+// check the requests.
+
 import { Hono } from 'hono'
 import { routePath } from 'hono/route'
-import { didYouMean } from '../core/index.ts'
-import { Call } from './endpoints/endpoint.ts'
+import { z } from 'zod'
+import { didYouMean, packageVersion } from '../core/index.ts'
+import { Call, type Endpoint } from './endpoints/endpoint.ts'
 import { endpoints } from './endpoints/index.ts'
 import { ApiError, errorResponse, toApiError } from './http/errors.ts'
-import { checkHost, checkToken } from './http/guards.ts'
-import { openApiDocument } from './openapi.ts'
+import { checkHost, checkToken } from './http/listen.ts'
 import type { Service } from './service.ts'
+
+const json = (schema: object) => ({ 'application/json': { schema } })
+
+const errorSchema = {
+  type: 'object',
+  properties: {
+    error: {
+      type: 'object',
+      properties: {
+        message: { type: 'string' },
+        type: { type: 'string' },
+        param: { type: ['string', 'null'] },
+        code: { type: ['string', 'null'] },
+      },
+      required: ['message', 'type', 'param', 'code'],
+    },
+  },
+  required: ['error'],
+}
+
+/** `/v1/models/:id{.+}` as OpenAPI writes it, with the names of its parameters. */
+const pathOf = (path: string): { path: string; parameters: string[] } => {
+  const parameters = [...path.matchAll(/:(\w+)(\{[^}]*\})?/g)].map(([, name]) => name)
+  return { path: path.replace(/:(\w+)(\{[^}]*\})?/g, '{$1}'), parameters }
+}
+
+const openApiDocument = (endpoints: readonly Endpoint[]): object => {
+  const paths: Record<string, Record<string, object>> = {}
+  for (const { method, path: given, summary, body } of endpoints) {
+    const { path, parameters } = pathOf(given)
+    paths[path] = {
+      ...paths[path],
+      [method]: {
+        summary,
+        ...(parameters.length === 0
+          ? {}
+          : {
+              parameters: parameters.map((name) => ({ name, in: 'path', required: true, schema: { type: 'string' } })),
+            }),
+        ...(body === undefined
+          ? {}
+          : { requestBody: { required: true, content: json(z.toJSONSchema(body, { io: 'input' })) } }),
+        responses: {
+          200: { description: 'The answer.' },
+          default: { description: 'An error.', content: json({ $ref: '#/components/schemas/Error' }) },
+        },
+      },
+    }
+  }
+  return {
+    openapi: '3.1.0',
+    info: { title: 'Tunesmith', version: packageVersion() },
+    paths,
+    components: {
+      schemas: { Error: errorSchema },
+      securitySchemes: { token: { type: 'http', scheme: 'bearer' } },
+    },
+  }
+}
 
 /** Who may send requests. */
 export interface AppSettings {

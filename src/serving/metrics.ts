@@ -24,17 +24,13 @@ interface Series {
 /** One metric with all its label values. */
 class Metric {
   readonly #series = new Map<string, Series>()
-  readonly name: string
-  readonly help: string
-  readonly kind: 'counter' | 'gauge' | 'histogram'
-  readonly #buckets: readonly number[]
 
-  constructor(name: string, kind: 'counter' | 'gauge' | 'histogram', help: string, buckets: readonly number[] = []) {
-    this.name = name
-    this.kind = kind
-    this.help = help
-    this.#buckets = buckets
-  }
+  constructor(
+    readonly name: string,
+    readonly kind: 'counter' | 'gauge' | 'histogram',
+    readonly help: string,
+    readonly buckets: readonly number[] = [],
+  ) {}
 
   add(labels: Labels, amount = 1): void {
     this.#of(labels).value += amount
@@ -48,8 +44,8 @@ class Metric {
     const series = this.#of(labels)
     series.value += value
     series.count = (series.count ?? 0) + 1
-    series.counts ??= this.#buckets.map(() => 0)
-    const at = this.#buckets.findIndex((bound) => value <= bound)
+    series.counts ??= this.buckets.map(() => 0)
+    const at = this.buckets.findIndex((bound) => value <= bound)
     if (at >= 0) series.counts[at]++
   }
 
@@ -70,7 +66,7 @@ class Metric {
         continue
       }
       let below = 0
-      for (const [i, bound] of this.#buckets.entries()) {
+      for (const [i, bound] of this.buckets.entries()) {
         below += counts?.[i] ?? 0
         yield `${this.name}_bucket${labelText({ ...labels, le: String(bound) })} ${below}`
       }
@@ -81,60 +77,46 @@ class Metric {
   }
 }
 
+const gauge = (name: string, help: string): Metric => new Metric(name, 'gauge', help)
+const counter = (name: string, help: string): Metric => new Metric(name, 'counter', help)
+const histogram = (name: string, buckets: readonly number[], help: string): Metric =>
+  new Metric(name, 'histogram', help, buckets)
+
 /** All metrics of a server. */
 export class Metrics {
-  readonly running = new Metric('vllm:num_requests_running', 'gauge', 'Texts that are being generated.')
-  readonly waiting = new Metric('vllm:num_requests_waiting', 'gauge', 'Texts that wait to be generated.')
-  readonly promptTokens = new Metric('vllm:prompt_tokens_total', 'counter', 'Tokens of prompts.')
-  readonly newTokens = new Metric('vllm:generation_tokens_total', 'counter', 'Generated tokens.')
-  readonly prefixQueries = new Metric(
+  readonly running = gauge('vllm:num_requests_running', 'Texts that are being generated.')
+  readonly waiting = gauge('vllm:num_requests_waiting', 'Texts that wait to be generated.')
+  readonly promptTokens = counter('vllm:prompt_tokens_total', 'Tokens of prompts.')
+  readonly newTokens = counter('vllm:generation_tokens_total', 'Generated tokens.')
+  readonly prefixQueries = counter(
     'vllm:prefix_cache_queries_total',
-    'counter',
     'Prompt tokens that were looked up in the prefix cache.',
   )
-  readonly prefixHits = new Metric(
-    'vllm:prefix_cache_hits_total',
-    'counter',
-    'Prompt tokens that the prefix cache had.',
-  )
-  readonly draftTokens = new Metric(
+  readonly prefixHits = counter('vllm:prefix_cache_hits_total', 'Prompt tokens that the prefix cache had.')
+  readonly draftTokens = counter(
     'vllm:spec_decode_num_draft_tokens_total',
-    'counter',
     'Tokens that speculative decoding proposed.',
   )
-  readonly acceptedTokens = new Metric(
+  readonly acceptedTokens = counter(
     'vllm:spec_decode_num_accepted_tokens_total',
-    'counter',
     'Proposed tokens that the texts then had.',
   )
-  readonly finished = new Metric('vllm:request_success_total', 'counter', 'Finished texts by reason.')
-  readonly firstToken = new Metric(
+  readonly finished = counter('vllm:request_success_total', 'Finished texts by reason.')
+  readonly firstToken = histogram(
     'vllm:time_to_first_token_seconds',
-    'histogram',
+    secondBuckets,
     'Seconds to the first token of a text.',
-    secondBuckets,
   )
-  readonly betweenTokens = new Metric(
+  readonly betweenTokens = histogram(
     'vllm:inter_token_latency_seconds',
-    'histogram',
-    'Seconds between two tokens of a text.',
     secondBuckets,
+    'Seconds between two tokens of a text.',
   )
-  readonly latency = new Metric('vllm:e2e_request_latency_seconds', 'histogram', 'Seconds of a request.', secondBuckets)
-  readonly requestPromptTokens = new Metric(
-    'vllm:request_prompt_tokens',
-    'histogram',
-    'Prompt tokens of a request.',
-    tokenBuckets,
-  )
-  readonly requestNewTokens = new Metric(
-    'vllm:request_generation_tokens',
-    'histogram',
-    'Generated tokens of a text.',
-    tokenBuckets,
-  )
-  readonly responses = new Metric('tunesmith:http_responses_total', 'counter', 'Responses by path and status.')
-  readonly models = new Metric('tunesmith:models', 'gauge', 'Models that requests can name.')
+  readonly latency = histogram('vllm:e2e_request_latency_seconds', secondBuckets, 'Seconds of a request.')
+  readonly requestPromptTokens = histogram('vllm:request_prompt_tokens', tokenBuckets, 'Prompt tokens of a request.')
+  readonly requestNewTokens = histogram('vllm:request_generation_tokens', tokenBuckets, 'Generated tokens of a text.')
+  readonly responses = counter('tunesmith:http_responses_total', 'Responses by path and status.')
+  readonly models = gauge('tunesmith:models', 'Models that requests can name.')
 
   /** The metrics as Prometheus reads them. */
   render(): string {

@@ -2,8 +2,7 @@
 import { type AppSettings, createApp } from './app.ts'
 import { ApiError, errorResponse } from './http/errors.ts'
 import { type ConnectionLimits, checkAccess, hostsOf, listen, type ProcessSettings } from './http/listen.ts'
-import { checkLimits } from './limits.ts'
-import { Service, type ServiceHooks, type ServiceSettings } from './service.ts'
+import { checkLimits, Service, type ServiceHooks, type ServiceSettings } from './service.ts'
 
 /** Settings of a server. */
 export interface ServerSettings extends ServiceSettings, AppSettings, ConnectionLimits, ProcessSettings {

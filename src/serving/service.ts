@@ -1,15 +1,43 @@
 // What the endpoints of one server share: its models, its limits, its metrics, and how much work it has accepted.
+import { z } from 'zod'
+import { parseConfig } from '../core/index.ts'
 import type { InferenceModel, LoadHooks } from '../inference/index.ts'
 import { parseRunReference } from '../runs/index.ts'
 import { isBatchInvariant, memoryStatistics, setBatchInvariant, setMemoryLimit } from '../tensor/index.ts'
 import { ApiError, badRequest } from './http/errors.ts'
-import { checkLimits } from './limits.ts'
 import { Metrics } from './metrics.ts'
 import { Batcher } from './models/batcher.ts'
 import type { EngineOptions } from './models/engine.ts'
 import { type ModelSettings, type ServedModel, ServedModels } from './models/served-models.ts'
 import { SpecialistWatch } from './models/specialist-watch.ts'
 import type { Telemetry } from './tracing.ts'
+
+const count = z.int().positive().optional()
+const bytes = z.number().nonnegative().optional()
+const seconds = z.number().positive().max(86_400).optional()
+
+const schema = z.object({
+  port: z.int().min(0).max(65_535).optional(),
+  context: count,
+  maxBodyBytes: count,
+  maxNewTokens: count,
+  maxWaiting: z.int().nonnegative().optional(),
+  maxTexts: count,
+  maxRows: count,
+  prefillTokens: count,
+  batchTokens: count,
+  prefixCacheBytes: bytes,
+  packedWeightBytes: bytes,
+  memoryBytes: count,
+  requestSeconds: seconds,
+  drainSeconds: z.number().nonnegative().max(86_400).optional(),
+  headerSeconds: seconds,
+  bodySeconds: seconds,
+  readSeconds: seconds,
+})
+
+/** @throws ConfigError for a limit that is no number of its kind */
+export const checkLimits = (settings: object): void => void parseConfig(schema, settings, 'settings')
 
 /** Limits of a server, each checked before the work that it limits. */
 export interface Limits {
@@ -117,11 +145,14 @@ interface ProcessSettings {
 
 /** The models of a server and the work on them. Call `close` to free them. */
 export class Service {
-  readonly models: ServedModels
   readonly limits: Required<Omit<Limits, 'maxNewTokens'>> & Pick<Limits, 'maxNewTokens'>
   readonly adapterFolder: string | undefined
   readonly metrics = new Metrics()
   readonly batcher = new Batcher()
+  /** The API for traces of requests. */
+  readonly telemetry: Telemetry | undefined
+  /** Whether new requests are refused, since the server is about to stop. */
+  draining = false
   readonly #hooks: ServiceHooks
   readonly #batchTokens: number | undefined
   readonly #maxRows: number
@@ -129,15 +160,13 @@ export class Service {
   readonly #watch: SpecialistWatch | undefined
   readonly #open = new Set<() => void>()
   #idle: (() => void)[] = []
-  #draining = false
 
   private constructor(
-    models: ServedModels,
+    readonly models: ServedModels,
     settings: ServiceSettings,
     hooks: ServiceHooks,
     own: { before?: ProcessSettings; watch?: SpecialistWatch } = {},
   ) {
-    this.models = models
     this.limits = {
       maxBodyBytes: settings.maxBodyBytes ?? 4 * mebibyte,
       maxNewTokens: settings.maxNewTokens,
@@ -148,6 +177,7 @@ export class Service {
     this.adapterFolder = settings.adapterFolder
     this.#batchTokens = settings.batchTokens
     this.#maxRows = settings.maxRows ?? 16
+    this.telemetry = hooks.telemetry
     this.#hooks = hooks
     this.#processBefore = own.before
     this.#watch = own.watch
@@ -186,16 +216,6 @@ export class Service {
     checkLimits(settings)
     const options = { ...engineOptions(settings), borrowed: version }
     return new Service(await ServedModels.around(loaded, settings, options), settings, hooks)
-  }
-
-  /** The API for traces of requests. */
-  get telemetry(): Telemetry | undefined {
-    return this.#hooks.telemetry
-  }
-
-  /** Whether new requests are refused, since the server is about to stop. */
-  get draining(): boolean {
-    return this.#draining
   }
 
   /** Requests that are being answered. */
@@ -266,7 +286,7 @@ export class Service {
 
   /** Refuses new requests and waits for those that run; after some seconds they are ended. */
   async drain(seconds: number): Promise<void> {
-    this.#draining = true
+    this.draining = true
     const timer = setTimeout(() => {
       for (const abort of this.#open) abort()
     }, seconds * 1000)
@@ -281,7 +301,7 @@ export class Service {
 
   /** Frees the models. Requests that run are ended. */
   close(): void {
-    this.#draining = true
+    this.draining = true
     this.#watch?.close()
     for (const abort of this.#open) abort()
     this.models.close()

@@ -6,19 +6,17 @@ import { z } from 'zod'
 import { ConfigError, DataError, show } from '../core/index.ts'
 import { expandFiles } from '../files/index.ts'
 import { defaultMaxLength } from '../tokenizers/index.ts'
-import { randomItem } from './evaluation/baselines.ts'
-import { bestSpans } from './learning/answer-spans.ts'
 import { rounded, sigmoid, softmax } from './learning/probabilities.ts'
 import { createWindows, defaultStride, type QuestionWindow, roomOfWindow } from './learning/question-windows.ts'
-import { createSpanCriterion } from './learning/span-criterion.ts'
+import { bestSpans, createSpanCriterion } from './learning/span-criterion.ts'
 import { splitPlaces } from './learning/token-criterion.ts'
 import { AnswerScores, spanScoreNames } from './metrics/answer-scores.ts'
 import { type Checked, expectColumns, idIn, unreadColumns } from './records/columns.ts'
 import { readJson } from './records/json-rows.ts'
 import { answerDatasets } from './records/known-datasets.ts'
-import { FaultCounter, noRecords, type Place } from './records/read-report.ts'
 import { filesOfSplit, openRows, rowFields } from './records/read-rows.ts'
-import { RecordSink, streaming } from './records/record-sink.ts'
+import { RecordSink, streaming } from './records/record-source.ts'
+import { FaultCounter, type Place } from './records/row.ts'
 import {
   isSquad,
   type QuestionFields,
@@ -26,7 +24,7 @@ import {
   rowQuestion,
   squadQuestions,
 } from './records/squad-questions.ts'
-import { countingRecords, type RecordStatistics } from './records/statistics.ts'
+import { countingRecords, type RecordStatistics, randomItem } from './records/statistics.ts'
 import {
   defineTask,
   type ReadOptions,
@@ -97,7 +95,6 @@ export interface SpanPrediction extends TaskPrediction {
 
 const wordsIn = (text: string) => text.split(/\s+/).filter((word) => word !== '')
 
-/** Extractive question answering. */
 export const extractiveQa = defineTask<
   Config,
   QuestionRecord,
@@ -258,7 +255,6 @@ async function readQuestions(
   const misplaced = new FaultCounter(onMisplaced === 'error' ? 'error' : 'skip')
   const sink = new RecordSink<QuestionRecord>({ onRecord })
   const seen = new Set<string>()
-  const unread = new Set<string>()
   let movedAnswers = 0
   const moved = (answer: ReferenceAnswer): ReferenceAnswer => {
     if (answer.start !== undefined || answer.nearest === undefined) return answer
@@ -273,23 +269,18 @@ async function readQuestions(
     const answers = onMisplaced === 'nearest' ? found.value.answers?.map(moved) : found.value.answers
     const name = id ?? String(sink.count)
     const wrong = answers?.find(({ start }) => start === undefined)
-    if (seen.has(name))
-      faults.fault({ reason: 'repeated-id', message: `Expected distinct ids, got "${name}" again.` }, place)
+    if (seen.has(name)) faults.count('repeated-id', `Expected distinct ids, got "${name}" again.`, place)
     else if (version === '1.1' && answers?.length === 0)
-      faults.fault(
-        {
-          reason: 'no-answers',
-          message: `Expected an answer to question "${name}" in SQuAD 1.1, got none. Set \`version\` 2.0.`,
-        },
+      faults.count(
+        'no-answers',
+        `Expected an answer to question "${name}" in SQuAD 1.1, got none. Set \`version\` 2.0.`,
         place,
       )
     else {
       if (wrong !== undefined && onMisplaced !== 'keep') {
-        misplaced.fault(
-          {
-            reason: 'answer-not-in-context',
-            message: `Expected the answer ${show(wrong.text)} of question "${name}" at its \`answer_start\` in the context, got other text. Correct \`answer_start\`, or set \`onMisplaced\`.`,
-          },
+        misplaced.count(
+          'answer-not-in-context',
+          `Expected the answer ${show(wrong.text)} of question "${name}" at its \`answer_start\` in the context, got other text. Correct \`answer_start\`, or set \`onMisplaced\`.`,
           place,
         )
         return
@@ -322,7 +313,7 @@ async function readQuestions(
         const columns = { question, context, ...(labelled ? { answers } : {}) }
         expectColumns(row, columns)
         for (const name of unreadColumns(row, { ...columns, id: settings.id }, {}, settings.ignoreColumns))
-          unread.add(name)
+          sink.unread.add(name)
       }
       first = false
       const id = idIn(row, settings.id)
@@ -334,15 +325,6 @@ async function readQuestions(
       }
     }
   }
-  if (sink.count === 0) throw noRecords(path, faults, misplaced)
-  return {
-    records: sink.records,
-    report: {
-      files,
-      records: sink.count,
-      skipped: { ...faults.skipped, ...misplaced.skipped },
-      ...(unread.size > 0 ? { unreadColumns: [...unread] } : {}),
-      ...(movedAnswers > 0 ? { movedAnswers } : {}),
-    },
-  }
+  const { records, report } = sink.finish(path, files, faults, misplaced)
+  return { records, report: { ...report, ...(movedAnswers > 0 ? { movedAnswers } : {}) } }
 }

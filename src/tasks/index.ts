@@ -1,5 +1,17 @@
 // The registry of tasks, and what other folders may use of tasks, their metrics and their evaluation.
-import { ConfigError, type Definition, didYouMean, openEnum, openObject, Registry } from '../core/index.ts'
+
+import { z } from 'zod'
+import {
+  ConfigError,
+  type Definition,
+  didYouMean,
+  openEnum,
+  openObject,
+  parseConfig,
+  Registry,
+  unwrap,
+  withoutUndefined,
+} from '../core/index.ts'
 import { extractiveQa } from './extractive-qa.ts'
 import { generativeQa } from './generative-qa.ts'
 import { instructions } from './instructions.ts'
@@ -10,8 +22,44 @@ import { sentenceSimilarity } from './sentence-similarity.ts'
 import { sequenceClassification } from './sequence-classification.ts'
 import { summarization } from './summarization.ts'
 import type { TaskDefinition, TaskExample, TaskPrediction, TaskRecord } from './task.ts'
-import { taskSettingFields } from './task-config.ts'
 import { tokenClassification } from './token-classification.ts'
+
+/**
+ * The checked settings of a task: those of the model's fine-tuning, then those of a known data set, then the given ones, each
+ * overriding the ones before.
+ * @throws ConfigError for an unknown data set or wrong settings
+ */
+export const taskConfig = <Config extends object>(
+  task: Pick<TaskDefinition<Config>, 'type' | 'config' | 'datasets'>,
+  given: { [setting: string]: unknown } = {},
+  dataset?: string,
+  fineTuned: object = {},
+): Config => {
+  const known = Object.keys(task.datasets)
+  if (dataset !== undefined && !known.includes(dataset))
+    throw new ConfigError(
+      `Expected a known data set of ${task.type} for \`dataset\` (${known.join(', ') || 'there is none'}), got "${dataset}".${didYouMean(dataset, known)}`,
+    )
+  const settings = dataset === undefined ? {} : task.datasets[dataset].settings
+  return parseConfig(task.config, { ...fineTuned, ...settings, ...withoutUndefined(given) }, task.type)
+}
+
+/** The fields of all tasks' settings, optional and without defaults; a name that several tasks have accepts what any of them does. */
+export const taskSettingFields = (tasks: readonly { config: unknown }[]): Record<string, z.ZodType> => {
+  const fields = new Map<string, { schemas: z.ZodType[]; meta: z.GlobalMeta | undefined }>()
+  for (const { config } of tasks)
+    for (const [name, field] of Object.entries((config as z.ZodObject).shape as { [name: string]: z.ZodType })) {
+      const known = fields.get(name) ?? { schemas: [], meta: field.meta() }
+      known.schemas.push(unwrap(field))
+      fields.set(name, known)
+    }
+  return Object.fromEntries(
+    [...fields].map(([name, { schemas, meta }]): [string, z.ZodType] => [
+      name,
+      (schemas.length === 1 ? schemas[0] : z.union(schemas)).optional().meta({ ...meta }),
+    ]),
+  )
+}
 
 const registry = new Registry<Definition>('a task')
 
@@ -72,20 +120,21 @@ export {
   evaluateTaskSchema,
   type PredictionResult,
   predictTask,
+  scoreRecords,
   scoresOf,
   type TaskHooks,
   type TaskResult,
   type TaskSummary,
   taskMaxLength,
 } from './evaluation/evaluate-task.ts'
-export { largestRecords } from './evaluation/largest-records.ts'
+export { largestRecords } from './evaluation/predict-from-logits.ts'
 export { readPredictions } from './evaluation/read-predictions.ts'
-export { scoreRecords } from './evaluation/score-records.ts'
 export type { QuestionExample, QuestionRecord, SpanPrediction } from './extractive-qa.ts'
 export { type AnswerExample, createAnswerCriterion } from './generative/answer-criterion.ts'
 export type { GeneratedPrediction } from './generative/answer-scores.ts'
 export type { GenerativeRecord } from './generative/generative-task.ts'
 export type { Turn, TurnRole } from './generative/turns.ts'
+export { benchmarkNames, findHarnessTasks, harnessMetricName, isTaskFile } from './harness/benchmarks/index.ts'
 export {
   evaluateHarness,
   type HarnessExample,
@@ -95,7 +144,6 @@ export {
   harnessSchema,
   prepareHarness,
 } from './harness/evaluate-harness.ts'
-export { benchmarkNames, findHarnessTasks, harnessMetricName, isTaskFile } from './harness/find-tasks.ts'
 export { type HarnessSource, hubBenchmarks } from './harness/rows.ts'
 export { defineHarnessTask, type HarnessTask, type HarnessTaskInput } from './harness/task-file.ts'
 export type { LanguageSource } from './language-modelling/documents.ts'
@@ -106,9 +154,11 @@ export {
 } from './language-modelling/evaluate.ts'
 export {
   evaluateMinimalPairs,
+  type MinimalPair,
   type MinimalPairsHooks,
   type MinimalPairsResult,
   minimalPairsSchema,
+  readMinimalPairs,
 } from './language-modelling/minimal-pairs.ts'
 export {
   evaluateRankedChoices,
@@ -119,13 +169,20 @@ export {
   rankedChoicesSchema,
   scoreRankedChoices,
 } from './language-modelling/ranked-choices.ts'
-export { type MinimalPair, readMinimalPairs } from './language-modelling/read-pairs.ts'
 export type { ScoredModel } from './language-modelling/scoring.ts'
 export { type LanguageModellingSettings, languageModellingSchema } from './language-modelling/settings.ts'
+export { expectPositions } from './learning/batches.ts'
 export { classNumberNote } from './learning/label-set.ts'
-export { expectPositions } from './learning/max-length.ts'
-export { addSums, addTargets, noTargets, priorLogits, scaleSums, type TargetSums } from './learning/prior.ts'
-export type { RowTargets, TargetKind } from './learning/row-targets.ts'
+export {
+  addSums,
+  addTargets,
+  noTargets,
+  priorLogits,
+  type RowTargets,
+  scaleSums,
+  type TargetKind,
+  type TargetSums,
+} from './learning/prior.ts'
 export {
   type BootstrapOptions,
   bootstrapFields,
@@ -135,8 +192,7 @@ export {
   quantile,
   type Stratum,
 } from './metrics/bootstrap.ts'
-export { type EntityScheme, type EntitySpan, entitySpans } from './metrics/entity-spans.ts'
-export { GrowingList } from './metrics/growing-list.ts'
+export { type EntityScheme, type EntitySpan, entitySpans } from './metrics/entity-scores.ts'
 export { findTextMetric, registerMetric, type TextMetric, textMetricNames } from './metrics/index.ts'
 export {
   type Difference,
@@ -146,7 +202,7 @@ export {
   scoreIntervalsByTurns,
   scoresWithoutIntervals,
 } from './metrics/resampling.ts'
-export type { ScoredUnits, Scores } from './metrics/scored-units.ts'
+export { GrowingList, type ScoredUnits, type Scores } from './metrics/scored-units.ts'
 export {
   defineMetric,
   type MetricAccumulator,
@@ -172,6 +228,8 @@ export {
 } from './preferences/read-comparisons.ts'
 export { type PromptForm, type PromptSettings, readPrompts } from './preferences/read-prompts.ts'
 export { type RatingSettings, readRatings } from './preferences/read-ratings.ts'
+export { preferenceSchema, promptSchema, ratingSchema } from './preferences/settings.ts'
+export { expectFewSkipped } from './preferences/sift.ts'
 export {
   type ComparisonRecord,
   contentOf,
@@ -181,20 +239,19 @@ export {
   type RatingRecord,
   type ScoredAnswer,
   turnsOf,
-} from './preferences/records.ts'
-export { preferenceSchema, promptSchema, ratingSchema } from './preferences/settings.ts'
-export { expectFewSkipped } from './preferences/sift.ts'
+} from './preferences/texts.ts'
 export { settingFlag } from './records/columns.ts'
-export type { ReadReport, Skipped } from './records/read-report.ts'
-export { isStreaming, streaming } from './records/record-sink.ts'
 export {
   firstRecords,
+  isStreaming,
   limitedRecords,
   openRecords,
   type RecordSource,
   recordsInMemory,
   regrouped,
+  streaming,
 } from './records/record-source.ts'
+export type { ReadReport, Skipped } from './records/row.ts'
 export {
   countingRecords,
   mergeStatistics,
@@ -202,7 +259,7 @@ export {
   type StatisticsCounter,
   statisticsOf,
 } from './records/statistics.ts'
-export { hasColumns, readTextColumn } from './records/text-rows.ts'
+export { hasColumns, readTextColumn } from './records/text-columns.ts'
 export type { RegressionExample, RegressionPrediction, RegressionRecord } from './regression.ts'
 export type { RewardPrediction, RewardRecord } from './reward.ts'
 export type {
@@ -233,5 +290,4 @@ export {
   type TaskRecord,
   type TextGenerationPlan,
 } from './task.ts'
-export { taskConfig, taskSettingFields } from './task-config.ts'
 export type { TaggedExample, TaggedPrediction, TaggedRecord } from './token-classification.ts'

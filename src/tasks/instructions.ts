@@ -8,11 +8,11 @@ import { generationFields, metricsField } from './generative/generation-fields.t
 import { type GenerativeRecord, generativeTaskParts } from './generative/generative-task.ts'
 import { toolsFrom, turnFrom } from './generative/messages.ts'
 import { answerText, messageOf, splitLastAnswer, type ToolDefinition, type Turn } from './generative/turns.ts'
-import { columnNames } from './records/column-names.ts'
+import { columnNames } from './records/columns.ts'
 import { instructionDatasets } from './records/known-datasets.ts'
 import { readSeveral } from './records/read-records.ts'
 import { rowFields } from './records/read-rows.ts'
-import { streaming } from './records/record-sink.ts'
+import { streaming } from './records/record-source.ts'
 import { defineTask, type TaskExample } from './task.ts'
 
 const config = z.strictObject({
@@ -60,7 +60,6 @@ export interface InstructionRecord extends GenerativeRecord {
   turns: readonly Turn[]
   /** The answer, where it is more than the text of `references`. */
   answer?: Turn
-  /** Tools that the assistant may call. */
   tools?: readonly ToolDefinition[]
 }
 
@@ -99,7 +98,6 @@ const fieldsOf = (
   }
 }
 
-/** Instruction tuning and chat. */
 export const instructions = defineTask<Config, InstructionRecord, TaskExample, GeneratedPrediction, 'instructions'>({
   type: 'instructions',
   source: 'arXiv:2212.10560 (Self-Instruct)',

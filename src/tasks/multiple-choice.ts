@@ -4,7 +4,6 @@
 import { z } from 'zod'
 import { ConfigError, DataError, show } from '../core/index.ts'
 import { createTextEncoder, defaultMaxLength, joinTexts } from '../tokenizers/index.ts'
-import { mostFrequent } from './evaluation/baselines.ts'
 import { createChoiceCriterion, splitChoices } from './learning/choice-criterion.ts'
 import { argmax, rounded, softmax } from './learning/probabilities.ts'
 import { ClassScores } from './metrics/class-scores.ts'
@@ -12,9 +11,9 @@ import type { Scores } from './metrics/scored-units.ts'
 import { type Checked, labelIn, textIn } from './records/columns.ts'
 import { allOf, readRecords } from './records/read-records.ts'
 import { rowFields } from './records/read-rows.ts'
-import { streaming } from './records/record-sink.ts'
+import { streaming } from './records/record-source.ts'
 import { type DataRow, isFields } from './records/row.ts'
-import { addOne, countingRecords, type RecordStatistics } from './records/statistics.ts'
+import { addOne, countingRecords, mostFrequent, type RecordStatistics } from './records/statistics.ts'
 import { defineTask, type TaskExample, type TaskPrediction, type TaskRecord } from './task.ts'
 
 const config = z.strictObject({
@@ -52,7 +51,6 @@ export interface ChoicePrediction extends TaskPrediction {
   probabilities?: number[]
 }
 
-/** Multiple choice with a trained head. */
 export const multipleChoice = defineTask<
   Config,
   ChoiceRecord,

@@ -4,7 +4,6 @@ import { z } from 'zod'
 import { ConfigError, DataError, show } from '../core/index.ts'
 import { Tensor } from '../tensor/index.ts'
 import { createTextEncoder, defaultMaxLength } from '../tokenizers/index.ts'
-import { randomItem } from './evaluation/baselines.ts'
 import { expectVariedAnswers } from './learning/label-set.ts'
 import { rounded } from './learning/probabilities.ts'
 import { createRowCriterion, splitRows } from './learning/row-criterion.ts'
@@ -12,13 +11,14 @@ import { NumberScores, numberScoreNames } from './metrics/number-scores.ts'
 import { type Checked, numberIn } from './records/columns.ts'
 import { regressionDatasets } from './records/known-datasets.ts'
 import { allOf, readRecords } from './records/read-records.ts'
-import { streaming } from './records/record-sink.ts'
+import { streaming } from './records/record-source.ts'
 import {
   type AnswerVariety,
   addAnswer,
   countingRecords,
   noAnswers,
   type RecordStatistics,
+  randomItem,
 } from './records/statistics.ts'
 import { type Texts, textColumns, textFields, textsFromInput, textsOf, unsetPair } from './records/text-columns.ts'
 import { defineTask, type TaskExample, type TaskPrediction, type TaskRecord } from './task.ts'
@@ -46,7 +46,6 @@ export interface RegressionPrediction extends TaskPrediction {
   value: number
 }
 
-/** Regression of texts. */
 export const regression = defineTask<
   Config,
   RegressionRecord,

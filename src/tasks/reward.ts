@@ -6,17 +6,14 @@ import { turnsFrom } from './generative/messages.ts'
 import { splitLastAnswer } from './generative/turns.ts'
 import { rounded } from './learning/probabilities.ts'
 import { createRewardCriterion, type RewardExample, splitScores } from './learning/reward-criterion.ts'
-import { GrowingList } from './metrics/growing-list.ts'
 import { RewardScores, rewardScoreNames } from './metrics/reward-scores.ts'
-import { contentOf, type PromptText, turnsOf } from './preferences/records.ts'
-import { createRewardEncoder, joinSequences } from './preferences/reward-encoder.ts'
+import { GrowingList } from './metrics/scored-units.ts'
+import { createRewardEncoder, joinSequences } from './preferences/completion-encoder.ts'
 import { type RewardAnswers, rewardAnswersIn, rewardForms, unlabelledAnswersIn } from './preferences/reward-forms.ts'
 import { alignmentFields, comparisonFields, ratingFields } from './preferences/settings.ts'
-import { expectFewSkipped, settle, withoutContradictions } from './preferences/sift.ts'
-import { dialogueTurns, isDialogue } from './preferences/texts.ts'
+import { readSifted, withoutContradictions } from './preferences/sift.ts'
+import { contentOf, dialogueTurns, isDialogue, type PromptText, turnsOf } from './preferences/texts.ts'
 import { preferenceDatasets } from './records/known-datasets.ts'
-import { readSeveral } from './records/read-records.ts'
-import { FaultCounter, noRecords } from './records/read-report.ts'
 import { recordsAlone } from './records/statistics.ts'
 import { defineTask, type TaskPrediction, type TaskRecord } from './task.ts'
 
@@ -118,7 +115,6 @@ const answerFromInput = (
   return { prompt: turnsOf(prompt, 'user'), answer: turnsOf(answer, 'assistant') }
 }
 
-/** Reward models. */
 export const reward = defineTask<Config, RewardRecord, RewardExample, RewardPrediction, 'reward'>({
   type: 'reward',
   source: 'arXiv:2203.02155 (InstructGPT)',
@@ -138,30 +134,20 @@ export const reward = defineTask<Config, RewardRecord, RewardExample, RewardPred
   metricNames: () => [...rewardScoreNames],
   async read(path, settings, { labelled = true, signal } = {}) {
     const { category, maxSkipped } = settings
-    const dropped = new FaultCounter('skip')
-    const { records, report } = await readSeveral<Omit<RewardRecord, keyof TaskRecord>>(
+    const data = await readSifted<RewardAnswers, Pick<RewardRecord, 'category'>>(
       path,
       settings,
       {
         columns: { category },
-        optional: 'all',
-        dropped,
-        several: (row) => {
-          const named = category === undefined ? undefined : row.values[category]
-          const more = named === undefined || named === null ? {} : { category: String(named) }
-          return (labelled ? rewardAnswersIn : unlabelledAnswersIn)(row, settings)
-            .flatMap((one) => settle(one, dropped, row))
-            .map((one) => ('fault' in one ? one : { value: { ...one.value, ...more } }))
+        sifted: (row) => (labelled ? rewardAnswersIn : unlabelledAnswersIn)(row, settings),
+        more({ values }) {
+          const named = category === undefined ? undefined : values[category]
+          return named === undefined || named === null ? {} : { category: String(named) }
         },
       },
-      { signal },
+      signal,
     )
-    const consistent = withoutContradictions(records, dropped, comparedIn)
-    const count = Object.values(dropped.skipped).reduce((sum, one) => sum + one.count, 0)
-    expectFewSkipped(dropped.skipped, consistent.length + count, maxSkipped, path)
-    if (consistent.length === 0) throw noRecords(path, dropped)
-    const skipped = { ...report.skipped, ...dropped.skipped }
-    return { records: consistent, report: { ...report, records: consistent.length, skipped } }
+    return withoutContradictions(data, comparedIn, maxSkipped, path)
   },
   answerFields: ['scores', 'good'],
   statistics: recordsAlone,
@@ -175,7 +161,7 @@ export const reward = defineTask<Config, RewardRecord, RewardExample, RewardPred
     const limits = { maxLength, maxPromptLength: Math.min(maxPromptLength, maxLength), tooLong }
     const encoder = createRewardEncoder(tokenizer, facts, { template, system, ...limits }, headOptions)
     const encodeAnswer = (prompt: PromptText, answer: PromptText, record: TaskRecord) =>
-      encoder.encode(prompt, answer, { file: record.file, line: record.line })
+      encoder.completion(prompt, answer, { file: record.file, line: record.line })
     return {
       criterion: createRewardCriterion({ padId: tokenizer.special.pad?.id ?? 0, centering }),
       rows: {

@@ -4,7 +4,6 @@
 import { z } from 'zod'
 import { ConfigError, DataError, show } from '../core/index.ts'
 import { createTextEncoder, defaultMaxLength, joinTexts } from '../tokenizers/index.ts'
-import { randomItem } from './evaluation/baselines.ts'
 import { expectVariedAnswers } from './learning/label-set.ts'
 import { rounded } from './learning/probabilities.ts'
 import { type ComparedExample, createSimilarityCriterion, splitVectors } from './learning/similarity-criterion.ts'
@@ -15,7 +14,7 @@ import { type Checked, numberIn, textIn } from './records/columns.ts'
 import { regressionDatasets } from './records/known-datasets.ts'
 import { allOf, readRecords } from './records/read-records.ts'
 import { rowFields } from './records/read-rows.ts'
-import { streaming } from './records/record-sink.ts'
+import { streaming } from './records/record-source.ts'
 import type { DataRow } from './records/row.ts'
 import {
   type AnswerVariety,
@@ -23,6 +22,7 @@ import {
   countingRecords,
   noAnswers,
   type RecordStatistics,
+  randomItem,
 } from './records/statistics.ts'
 import { textsFromInput } from './records/text-columns.ts'
 import { defineTask, type Scorer, type TaskPrediction, type TaskRecord } from './task.ts'
@@ -164,7 +164,6 @@ const labelled = (loss: SimilarityLossName | undefined, row: DataRow, column: st
   }
 }
 
-/** Similarity of texts. */
 export const sentenceSimilarity = defineTask<
   Config,
   SimilarityRecord,

@@ -5,9 +5,15 @@ import { ConfigError, DataError, didYouMean, show } from '../core/index.ts'
 import type { Metric } from '../objectives/index.ts'
 import { noGrad, Tensor } from '../tensor/index.ts'
 import { createTextEncoder, defaultMaxLength } from '../tokenizers/index.ts'
-import { mostFrequent, randomItem } from './evaluation/baselines.ts'
-import { classLoss, classLossFields, divergence } from './learning/class-loss.ts'
-import { balanceClasses, balanceLabels, classWeightsField, weightsOf } from './learning/class-weights.ts'
+import {
+  balanceClasses,
+  balanceLabels,
+  classLoss,
+  classLossFields,
+  classWeightsField,
+  divergence,
+  weightsOf,
+} from './learning/class-loss.ts'
 import { decisionParts, fitClassification } from './learning/fit-classification.ts'
 import {
   expectClasses,
@@ -25,21 +31,22 @@ import {
 import { argmax, rounded, sigmoid, softmax } from './learning/probabilities.ts'
 import { createRowCriterion, splitRows } from './learning/row-criterion.ts'
 import { ClassScores, classScoreNames } from './metrics/class-scores.ts'
-import { GrowingList } from './metrics/growing-list.ts'
 import { MultiLabelScores, multiLabelScoreNames } from './metrics/multi-label-scores.ts'
-import type { ScoredUnits } from './metrics/scored-units.ts'
+import { GrowingList, type ScoredUnits } from './metrics/scored-units.ts'
 import { type Checked, flagLabelsIn, labelIn, labelListIn } from './records/columns.ts'
 import { classificationDatasets } from './records/known-datasets.ts'
 import { allOf, readRecords } from './records/read-records.ts'
-import { streaming } from './records/record-sink.ts'
+import { streaming } from './records/record-source.ts'
 import { isFields } from './records/row.ts'
 import {
   type AnswerVariety,
   addAnswer,
   addOne,
   countingRecords,
+  mostFrequent,
   noAnswers,
   type RecordStatistics,
+  randomItem,
 } from './records/statistics.ts'
 import { type Texts, textColumns, textFields, textsFromInput, textsOf, unsetPair } from './records/text-columns.ts'
 import { defineTask, type Scorer, type TaskExample, type TaskPrediction, type TaskRecord } from './task.ts'
@@ -110,7 +117,6 @@ type LabelStatistics = RecordStatistics & AnswerVariety & { labels: Map<string, 
 
 const term = 'classification'
 
-/** Classification of texts. */
 export const sequenceClassification = defineTask<
   Config,
   ClassificationRecord,

@@ -2,14 +2,15 @@
 // and scores. Independent of single tasks, architectures and the training loop.
 import type { z } from 'zod'
 import { ConfigError, type Random } from '../core/index.ts'
+import type { ProcessGroup } from '../distributed/index.ts'
 import type { GenerationOptions } from '../generation/index.ts'
 import type { BodyFacts, HeadOptions, HeadType, Model } from '../models/index.ts'
 import type { Batch, Criterion, Sequences } from '../objectives/index.ts'
 import type { Tensor } from '../tensor/index.ts'
 import type { Tokenizer } from '../tokenizers/index.ts'
-import type { RowTargets } from './learning/row-targets.ts'
+import type { RowTargets } from './learning/prior.ts'
 import type { ScoredUnits } from './metrics/scored-units.ts'
-import type { ReadReport, Skipped } from './records/read-report.ts'
+import type { ReadReport, Skipped } from './records/row.ts'
 import type { RecordStatistics, StatisticsCounter } from './records/statistics.ts'
 
 /** One record of a data set: the input and, where it is known, the reference answer. Each task adds its own fields. */
@@ -28,6 +29,13 @@ export interface TaskData<Record extends TaskRecord = TaskRecord> {
   records: Record[]
   /** Files, records read, and records skipped by reason. */
   report: ReadReport
+}
+
+/** How work with a model is stopped and divided. */
+export interface WorkHooks {
+  signal?: AbortSignal | undefined
+  /** The processes that divide the work; all get all results. */
+  group?: ProcessGroup | undefined
 }
 
 /** A record, or a window of a long one, as token ids; each task adds its labels. */

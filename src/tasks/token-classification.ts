@@ -6,8 +6,7 @@ import { z } from 'zod'
 import { ConfigError, DataError, show } from '../core/index.ts'
 import { expandFiles } from '../files/index.ts'
 import { defaultMaxLength } from '../tokenizers/index.ts'
-import { mostFrequent, randomItem } from './evaluation/baselines.ts'
-import { balanceClasses, classWeightsField, weightsOf } from './learning/class-weights.ts'
+import { balanceClasses, classWeightsField, weightsOf } from './learning/class-loss.ts'
 import {
   expectClasses,
   expectLabels,
@@ -23,23 +22,29 @@ import {
 import { argmax } from './learning/probabilities.ts'
 import { createTokenCriterion, splitPlaces } from './learning/token-criterion.ts'
 import { createWordEncoder } from './learning/word-encoder.ts'
-import { EntityScores, entityScoreNames } from './metrics/entity-scores.ts'
-import { type EntityScheme, entitySchemes, entitySpans } from './metrics/entity-spans.ts'
-import { TagScores, tagScoreNames } from './metrics/tag-scores.ts'
+import { TagScores, tagScoreNames } from './metrics/class-scores.ts'
+import {
+  type EntityScheme,
+  EntityScores,
+  entitySchemes,
+  entityScoreNames,
+  entitySpans,
+} from './metrics/entity-scores.ts'
 import { expectColumns, idIn, namedValueIn, unreadColumns } from './records/columns.ts'
 import { conllSentences, type TaggedSentence } from './records/conll-sentences.ts'
 import { tokenDatasets } from './records/known-datasets.ts'
-import { FaultCounter, noRecords, type RecordFault } from './records/read-report.ts'
 import { filesOfSplit, openRows, rowFields } from './records/read-rows.ts'
-import { RecordSink, streaming } from './records/record-sink.ts'
-import type { DataRow } from './records/row.ts'
+import { RecordSink, streaming } from './records/record-source.ts'
+import { type DataRow, FaultCounter, type RecordFault } from './records/row.ts'
 import {
   type AnswerVariety,
   addAnswer,
   addOne,
   countingRecords,
+  mostFrequent,
   noAnswers,
   type RecordStatistics,
+  randomItem,
 } from './records/statistics.ts'
 import {
   defineTask,
@@ -112,7 +117,6 @@ export interface TaggedPrediction extends TaskPrediction {
   tags: string[]
 }
 
-/** Token classification, such as named-entity recognition. */
 export const tokenClassification = defineTask<
   Config,
   TaggedRecord,
@@ -300,7 +304,6 @@ async function readTagged(
   const isConll = settings.format === 'conll' || isTaggedText || /\.(conllu?|bio|iob2?)(\.\w+)?$/.test(path)
   const sink = new RecordSink<TaggedRecord>({ onRecord })
   const seen = new Set<string>()
-  const unread = new Set<string>()
   let files: string[]
   let sentences: AsyncIterable<TaggedSentence & { id?: string }>
   if (isConll) {
@@ -309,7 +312,7 @@ async function readTagged(
   } else {
     const source = await openRows(path, { ...settings, format: settings.format === 'conll' ? 'auto' : settings.format })
     files = source.files
-    sentences = rowsOf(source.rows(faults, signal), settings, { labelled, faults, unread })
+    sentences = rowsOf(source.rows(faults, signal), settings, { labelled, faults, unread: sink.unread })
   }
   let number = 0
   for await (const { tokens, tags, file, line, id } of sentences) {
@@ -319,23 +322,14 @@ async function readTagged(
     const named = tags === undefined ? { names: undefined } : namesOf(tags, settings)
     if ('fault' in named) faults.fault(named.fault, { file, line })
     else if (id !== undefined && seen.has(id))
-      faults.fault({ reason: 'repeated-id', message: `Expected distinct ids, got "${id}" again.` }, { file, line })
+      faults.count('repeated-id', `Expected distinct ids, got "${id}" again.`, { file, line })
     else {
       if (id !== undefined) seen.add(id)
       const wait = sink.add({ id: name, file, line, tokens, tags: named.names })
       if (wait !== undefined) await wait
     }
   }
-  if (sink.count === 0) throw noRecords(path, faults)
-  return {
-    records: sink.records,
-    report: {
-      files,
-      records: sink.count,
-      skipped: faults.skipped,
-      ...(unread.size > 0 ? { unreadColumns: [...unread] } : {}),
-    },
-  }
+  return sink.finish(path, files, faults)
 }
 
 const namesOf = (
@@ -380,19 +374,15 @@ async function* rowsOf(
     const own = settings.id === undefined ? { value: undefined } : idIn(row, settings.id)
     if ('fault' in own) faults.fault(own.fault, place)
     else if (tokens === undefined || tokens.length === 0 || tokens.some((token) => token.trim() === ''))
-      faults.fault(
-        {
-          reason: 'empty-text',
-          message: `Expected words in column "${settings.tokens}", got ${show(row.values[settings.tokens])}.`,
-        },
+      faults.count(
+        'empty-text',
+        `Expected words in column "${settings.tokens}", got ${show(row.values[settings.tokens])}.`,
         place,
       )
     else if (labelled && tags?.length !== tokens.length)
-      faults.fault(
-        {
-          reason: 'misaligned-tags',
-          message: `Expected ${tokens.length} tags in column "${settings.tags}", one per word, got ${tags?.length ?? show(row.values[settings.tags])}.`,
-        },
+      faults.count(
+        'misaligned-tags',
+        `Expected ${tokens.length} tags in column "${settings.tags}", one per word, got ${tags?.length ?? show(row.values[settings.tags])}.`,
         place,
       )
     else yield { tokens, tags, ...place, ...(own.value === undefined ? {} : { id: own.value }) }

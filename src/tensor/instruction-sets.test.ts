@@ -3,6 +3,7 @@
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it } from 'vitest'
+import { isFull } from '../../tests/grid.ts'
 import { instructionSet, peakRate } from './index.ts'
 import { callable } from './operator.ts'
 import { entry } from './operator-entry.ts'
@@ -28,7 +29,11 @@ interface Run {
   files: readonly string[]
   gemm?: string
 }
-const others: Run[] = usable.filter((isa) => isa !== chosen).map((isa) => ({ isa, files: tested[isa] ?? all }))
+const others: Run[] = usable
+  .filter((isa) => isa !== chosen)
+  // The nearest and the oldest; in `npm run test:full` those between, too.
+  .filter((_, i, { length }) => isFull || i === 0 || i === length - 1)
+  .map((isa) => ({ isa, files: tested[isa] ?? all }))
 // Small products of bf16, which the libraries compute otherwise.
 const own: Run[] = ['emulated', ...(peakRate('bfloat16') > 0 ? ['avx512bf16'] : [])].map((isa) => ({
   isa,

@@ -5,7 +5,7 @@ import { basename, dirname } from 'node:path'
 import { processorName, userCache, writeFileAtomic } from '../core/index.ts'
 
 /** Our kernels, or MKL and oneDNN. */
-export type ProductMaker = 'own' | 'libraries'
+type ProductMaker = 'own' | 'libraries'
 
 /** The products of a linear layer, which read their operands in other directions, in the order of the addon's numbers. */
 export const productForms = ['forward', 'inputGradient', 'weightGradient'] as const

@@ -1,4 +1,4 @@
-// The result of encoding: parallel arrays over tokens, with truncation, concatenation and padding.
+// The result of encoding: parallel arrays over tokens, with truncation, concatenation and padding of one or two sequences.
 // Independent of the tokenizer.
 import { ConfigError } from '../core/index.ts'
 
@@ -18,6 +18,12 @@ export interface Padding {
   typeId?: number
   token?: string
 }
+
+/** The parallel arrays of an encoding. */
+const COLUMNS = [
+  ...(['ids', 'typeIds', 'tokens', 'offsets'] as const),
+  ...(['wordIds', 'specialTokensMask', 'attentionMask', 'sequenceIds'] as const),
+]
 
 /** An encoded text or pair: parallel arrays with one element per token. */
 export class Encoding {
@@ -63,14 +69,8 @@ export class Encoding {
   /** A copy of tokens [start, end), without `overflowing`. */
   slice(start: number, end: number): Encoding {
     const part = new Encoding()
-    part.ids = this.ids.slice(start, end)
-    part.typeIds = this.typeIds.slice(start, end)
-    part.tokens = this.tokens.slice(start, end)
-    part.offsets = this.offsets.slice(start, end).map(([from, to]) => [from, to])
-    part.wordIds = this.wordIds.slice(start, end)
-    part.specialTokensMask = this.specialTokensMask.slice(start, end)
-    part.attentionMask = this.attentionMask.slice(start, end)
-    part.sequenceIds = this.sequenceIds.slice(start, end)
+    for (const column of COLUMNS) Object.assign(part, { [column]: this[column].slice(start, end) })
+    part.offsets = part.offsets.map(([from, to]) => [from, to])
     return part
   }
 
@@ -120,14 +120,7 @@ export class Encoding {
       for (const others of other.overflowing) windows.push(joined(own, others))
     }
     for (const others of other.overflowing) windows.push(joined(this, others))
-    this.ids = this.ids.concat(other.ids)
-    this.typeIds = this.typeIds.concat(other.typeIds)
-    this.tokens = this.tokens.concat(other.tokens)
-    this.offsets = this.offsets.concat(other.offsets)
-    this.wordIds = this.wordIds.concat(other.wordIds)
-    this.specialTokensMask = this.specialTokensMask.concat(other.specialTokensMask)
-    this.attentionMask = this.attentionMask.concat(other.attentionMask)
-    this.sequenceIds = this.sequenceIds.concat(other.sequenceIds)
+    for (const column of COLUMNS) Object.assign(this, { [column]: (this[column] as unknown[]).concat(other[column]) })
     this.overflowing = windows
   }
 
@@ -168,4 +161,62 @@ export const padEncodings = (encodings: readonly Encoding[], padding: Padding): 
   if (!(Number.isInteger(length) && length <= MAX_PADDED))
     throw new ConfigError(`Expected at most ${MAX_PADDED} tokens for \`padding.length\`, got ${length}. Lower it.`)
   for (const encoding of encodings) encoding.pad(length, padding)
+}
+
+/** Which sequence of a pair is truncated, named as in transformers. */
+export type Strategy = 'longest_first' | 'only_first' | 'only_second'
+
+/** Truncation of an encoding. */
+export interface Truncation {
+  /** Maximum number of tokens, special tokens included. */
+  maxLength: number
+  /** Which sequence of a pair is truncated (default: longest_first). */
+  strategy?: Strategy
+  /** Number of tokens that consecutive overflowing windows share (default: 0). */
+  stride?: number
+  /** Side that is truncated (default: the tokenizer's truncation side). */
+  side?: Side
+}
+
+/** Truncates encodings so that they and `added` special tokens fit the maximum length. Throws ConfigError. */
+export const truncate = (encodings: readonly Encoding[], truncation: Truncation, added: number): Encoding[] => {
+  const { maxLength, strategy = 'longest_first', stride = 0, side = 'right' } = truncation
+  if (!Number.isInteger(maxLength) || maxLength < 0 || !Number.isInteger(stride) || stride < 0)
+    throw new ConfigError(
+      `Expected non-negative integers for \`truncation\`, got maxLength ${maxLength} and stride ${stride}.`,
+    )
+  const capacity = maxLength - added
+  if (capacity < 0)
+    throw new ConfigError(
+      `Expected at least ${added} for \`truncation.maxLength\` (the number of special tokens), got ${maxLength}. Raise it.`,
+    )
+  const shorten = (encoding: Encoding, length: number) => encoding.truncated(length, stride, side)
+  if (capacity === 0) return encodings.map((encoding) => shorten(encoding, 0))
+  const total = encodings.reduce((sum, encoding) => sum + encoding.length, 0)
+  if (total <= capacity) return [...encodings]
+  if (strategy === 'longest_first')
+    return longestFirst(encodings, capacity).map((length, i) => shorten(encodings[i], length))
+  const target = strategy === 'only_first' ? 0 : 1
+  if (target >= encodings.length)
+    throw new ConfigError('`truncation.strategy` only_second needs a second sequence: pass `pair`.')
+  const rest = encodings[target].length - (total - capacity)
+  if (rest <= 0)
+    throw new ConfigError(
+      `\`truncation.strategy\` ${strategy} cannot reach ${maxLength} tokens, because the other sequence is too long: use longest_first.`,
+    )
+  return encodings.map((encoding, i) => (i === target ? shorten(encoding, rest) : encoding))
+}
+
+/** Lengths after truncating the longer sequence first; `capacity` is the total length. */
+const longestFirst = (encodings: readonly Encoding[], capacity: number): number[] => {
+  if (encodings.length === 1) return [capacity]
+  const lengths = encodings.map((encoding) => encoding.length)
+  const shorter = lengths[0] > lengths[1] ? 1 : 0
+  const least = lengths[shorter]
+  let shares = least > capacity ? [least, least] : [least, Math.max(least, capacity - least)]
+  if (shares[0] + shares[1] > capacity) {
+    const half = Math.floor(capacity / 2)
+    shares = [half, half + (capacity % 2)]
+  }
+  return shorter === 0 ? shares : [shares[1], shares[0]]
 }

@@ -2,10 +2,11 @@
 // independently, and caches the ids of each. The normalizer, pre-tokenizer and model declare where a split is safe; if
 // it is never safe, the whole text is encoded at once. The ids always equal those of `encode`.
 
+import { safeSplitBeforeAll } from './components.ts'
+import { larger } from './larger.ts'
 import { createTokenSink, type Model } from './models/index.ts'
 import { type Normalizer, type SegmentEdges, WHOLE_SEGMENT } from './normalizers/index.ts'
 import type { PreTokenizer, Scanner } from './pre-tokenizers/index.ts'
-import { safeSplitBeforeAll } from './split-points.ts'
 import { AlignedPiece, PlainPiece } from './text.ts'
 import { classOf, LETTER, NUMBER } from './unicode.ts'
 import { hashUnits, MAX_IDS, MAX_WORD, WordCache } from './word-cache.ts'
@@ -22,18 +23,12 @@ export interface TokenizerParts {
 
 /** A growing buffer of token ids. */
 export class IdBuffer {
-  ids: Uint32Array
+  ids = new Uint32Array(1 << 16)
   count = 0
 
-  constructor(capacity = 1024) {
-    this.ids = new Uint32Array(capacity)
-  }
-
   reserve(more: number): void {
-    if (this.count + more <= this.ids.length) return
-    const bigger = new Uint32Array(Math.max(this.ids.length * 2, this.count + more))
-    bigger.set(this.ids.subarray(0, this.count))
-    this.ids = bigger
+    if (this.count + more > this.ids.length)
+      this.ids = larger(this.ids, Math.max(this.ids.length * 2, this.count + more))
   }
 
   push(id: number): void {

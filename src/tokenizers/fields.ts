@@ -98,6 +98,3 @@ export const integer = (value: unknown, where: string): number => {
     throwInvalid('an integer from 0 to 2147483647', where, value)
   return value
 }
-
-/** Maximum nesting of component sequences; deeper files throw an error instead of overflowing the stack. */
-export const MAX_DEPTH = 16

@@ -2,9 +2,8 @@
 // and the server write the same layout with it.
 // @source Bavarian et al. 2022, arXiv:2207.14255; the token names are those of the published models
 import { ConfigError } from '../core/index.ts'
-import { encodeContinuation } from './continuation.ts'
 import { tokenText } from './special-tokens.ts'
-import { specialTokenFrame } from './text-encoder.ts'
+import { encodeContinuation, specialTokenFrame } from './text-encoder.ts'
 import type { Tokenizer } from './tokenizer.ts'
 
 /** Ids of the tokens of fill-in-the-middle. */

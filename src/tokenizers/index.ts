@@ -1,5 +1,6 @@
 // Tokenizers: loading, encoding, decoding, chat templates and training.
 export type { AddedToken } from './added-tokens.ts'
+export { tokenBytes } from './byte-level.ts'
 export {
   applyChatTemplate,
   CHAT_TEMPLATES,
@@ -11,6 +12,7 @@ export {
   encodeChatAnswer,
   encodeChatPrompt,
   encodeNextTurns,
+  fitTemplate,
   type NextTurnsOptions,
   type Program,
   parseTemplate,
@@ -20,10 +22,11 @@ export {
   renderChatFor,
   runTemplate,
   type TemplateOptions,
+  type TurnEnds,
   templateSource,
+  turnEnds,
 } from './chat/index.ts'
-export { encodeContinuation } from './continuation.ts'
-export { Encoding, type Padding, padEncodings, type Side } from './encoding.ts'
+export { Encoding, type Padding, padEncodings, type Side, type Strategy, type Truncation } from './encoding.ts'
 export type { IdArray } from './fast-encoder.ts'
 export {
   type FimOrder,
@@ -46,6 +49,7 @@ export {
   createTextEncoder,
   defaultMaxLength,
   type EncodedText,
+  encodeContinuation,
   type Frame,
   hasSegments,
   joinTexts,
@@ -53,8 +57,14 @@ export {
   type TextEncoder,
 } from './text-encoder.ts'
 export { isTimeout, runPureWithTimeLimit, runWithTimeLimit } from './time-limit.ts'
-export { tokenBytes } from './token-bytes.ts'
 export { type DecodeOptions, type EncodeOptions, Tokenizer, type TokenizerExtras } from './tokenizer.ts'
-export * from './training/index.ts'
-export type { Strategy, Truncation } from './truncation.ts'
-export { fitTemplate, type TurnEnds, turnEnds } from './turn-ends.ts'
+export { type TokenizerFiles, writeTokenizerFolder } from './training/tokenizer-files.ts'
+export { type TokenizerTrainInput, type TokenizerTrainOptions, tokenizerTrainSchema } from './training/train-options.ts'
+export {
+  measureTokenizer,
+  type ReportEncoder,
+  type TokenizerReport,
+  type TrainedTokenizer,
+  type TrainTokenizerSettings,
+  trainTokenizer,
+} from './training/train-tokenizer.ts'

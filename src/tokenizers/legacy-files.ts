@@ -1,7 +1,7 @@
 // Converts older vocabulary files to the content of tokenizer.json: vocab.txt (BERT), vocab.json with merges.txt
 // (GPT-2, RoBERTa). Independent of the file system.
 import { isObject, type JsonObject, throwInvalid } from './fields.ts'
-import { tokenText } from './special-tokens.ts'
+import { framingJson, specialTokenJson, tokenText } from './special-tokens.ts'
 
 /** Normalization of a BERT vocabulary (vocab.txt). */
 export interface BertVocabularyOptions {
@@ -12,16 +12,6 @@ export interface BertVocabularyOptions {
   /** Split Chinese text into single characters (default: true). */
   handleChineseChars?: boolean
 }
-
-const specialToken = (id: number, content: string, lstrip = false): JsonObject => ({
-  id,
-  content,
-  single_word: false,
-  lstrip,
-  rstrip: false,
-  normalized: false,
-  special: true,
-})
 
 /** Converts vocab.txt: one token per line, the line number is its id. Throws DataError. */
 export const bertJson = (text: string, options: BertVocabularyOptions = {}): JsonObject => {
@@ -37,7 +27,7 @@ export const bertJson = (text: string, options: BertVocabularyOptions = {}): Jso
     version: '1.0',
     truncation: null,
     padding: null,
-    added_tokens: specials.map((token) => specialToken(vocab[token] as number, token)),
+    added_tokens: specials.map((token) => specialTokenJson(vocab[token] as number, token)),
     normalizer: {
       type: 'BertNormalizer',
       clean_text: true,
@@ -46,7 +36,12 @@ export const bertJson = (text: string, options: BertVocabularyOptions = {}): Jso
       lowercase: options.lowercase ?? true,
     },
     pre_tokenizer: { type: 'BertPreTokenizer' },
-    post_processor: frame(['[CLS]', vocab['[CLS]'] as number], ['[SEP]', vocab['[SEP]'] as number]),
+    post_processor: framingJson(
+      ['[CLS]'],
+      ['[SEP]'],
+      { before: [], type: 1 },
+      ['[CLS]', '[SEP]'].map((token) => [token, vocab[token] as number]),
+    ),
     decoder: { type: 'WordPiece', prefix: '##', cleanup: true },
     model: {
       type: 'WordPiece',
@@ -54,20 +49,6 @@ export const bertJson = (text: string, options: BertVocabularyOptions = {}): Jso
       continuing_subword_prefix: '##',
       max_input_chars_per_word: 100,
       vocab,
-    },
-  }
-}
-
-const frame = ([cls, clsId]: [string, number], [sep, sepId]: [string, number]): JsonObject => {
-  const token = (id: string, typeId = 0) => ({ SpecialToken: { id, type_id: typeId } })
-  const sequence = (id: string, typeId = 0) => ({ Sequence: { id, type_id: typeId } })
-  return {
-    type: 'TemplateProcessing',
-    single: [token(cls), sequence('A'), token(sep)],
-    pair: [token(cls), sequence('A'), token(sep), sequence('B', 1), token(sep, 1)],
-    special_tokens: {
-      [cls]: { id: cls, ids: [clsId], tokens: [cls] },
-      [sep]: { id: sep, ids: [sepId], tokens: [sep] },
     },
   }
 }
@@ -93,7 +74,10 @@ export const byteLevelJson = (vocab: JsonObject, mergesText: string, config: Jso
     version: '1.0',
     truncation: null,
     padding: null,
-    added_tokens: known.map((token) => specialToken(vocab[token] as number, token, token === '<mask>')),
+    added_tokens: known.map((token) => ({
+      ...specialTokenJson(vocab[token] as number, token),
+      lstrip: token === '<mask>',
+    })),
     normalizer: null,
     pre_tokenizer: { type: 'ByteLevel', add_prefix_space: prefixed, trim_offsets: true, use_regex: true },
     post_processor: isRoberta

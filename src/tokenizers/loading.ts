@@ -52,53 +52,38 @@ export const loadTokenizerAs = async <Loaded extends Tokenizer>(
   const config = (await readJson(join(folder, 'tokenizer_config.json'))) ?? {}
   const map = (await readJson(join(folder, 'special_tokens_map.json'))) ?? {}
   const name = info.isDirectory() ? await findVocabulary(folder) : basename(source)
-  const json = await readers(options)
-    .find(({ fits }) => fits(name))!
-    .read(folder, name, config)
+  const json = await readVocabulary(folder, name, config, options)
   const template = await readText(join(folder, 'chat_template.jinja'))
   return build(type, json, [config, map], template, join(folder, name))
 }
 
-interface Reader {
-  fits(name: string): boolean
-  read(folder: string, name: string, config: JsonObject): Promise<JsonObject>
-}
-
-const readers = (options: LoadOptions): readonly Reader[] => [
-  {
-    fits: (name) => name.endsWith('.txt'),
-    read: async (folder, name, config) => bertJson(await need(folder, name), { ...bertOptions(config), ...options }),
-  },
-  {
-    fits: (name) => name.endsWith('.model'),
-    async read(folder, name, config) {
-      const isConverted = CONVERTED_CLASSES.test(`${config.tokenizer_class ?? ''}`) || config.keep_accents !== undefined
-      const reason = CONVERTED[name] ?? (isConverted ? 'it lacks the normalisation of the model' : undefined)
-      if (reason !== undefined)
-        throw new DataError(
-          `\`${name}\` needs \`tokenizer.json\` in the same folder, since ${reason}: write it with \`AutoTokenizer.from_pretrained(folder).save_pretrained(folder)\` of transformers.`,
-          join(folder, name),
-        )
-      return sentencePieceJson(await bytes(join(folder, name)), config)
-    },
-  },
-  { fits: (name) => !name.endsWith('vocab.json') && !name.endsWith('encoder.json'), read: tokenizerJson },
-  {
-    fits: () => true,
-    async read(folder, name, config) {
-      const merges = await readText(
-        join(folder, name.replace('vocab.json', 'merges.txt').replace('encoder.json', 'vocab.bpe')),
+/** The content of tokenizer.json, converted from the file `name`. */
+const readVocabulary = async (
+  folder: string,
+  name: string,
+  config: JsonObject,
+  options: LoadOptions,
+): Promise<JsonObject> => {
+  const path = join(folder, name)
+  if (name.endsWith('.txt')) return bertJson(await need(folder, name), { ...bertOptions(config), ...options })
+  if (name.endsWith('.model')) {
+    const isConverted = CONVERTED_CLASSES.test(`${config.tokenizer_class ?? ''}`) || config.keep_accents !== undefined
+    const reason = CONVERTED[name] ?? (isConverted ? 'it lacks the normalisation of the model' : undefined)
+    if (reason !== undefined)
+      throw new DataError(
+        `\`${name}\` needs \`tokenizer.json\` in the same folder, since ${reason}: write it with \`AutoTokenizer.from_pretrained(folder).save_pretrained(folder)\` of transformers.`,
+        path,
       )
-      if (merges === undefined)
-        throw new DataError('`vocab.json` needs `merges.txt` in the same folder: add it.', join(folder, name))
-      const model = (await readJson(join(folder, 'config.json')))?.model_type
-      return byteLevelJson(parse(await need(folder, name), join(folder, name)), merges, {
-        ...config,
-        model_type: model,
-      })
-    },
-  },
-]
+    return sentencePieceJson(await bytes(path), config)
+  }
+  if (!name.endsWith('vocab.json') && !name.endsWith('encoder.json')) return tokenizerJson(folder, name, config)
+  const merges = await readText(
+    join(folder, name.replace('vocab.json', 'merges.txt').replace('encoder.json', 'vocab.bpe')),
+  )
+  if (merges === undefined) throw new DataError('`vocab.json` needs `merges.txt` in the same folder: add it.', path)
+  const model = (await readJson(join(folder, 'config.json')))?.model_type
+  return byteLevelJson(parse(await need(folder, name), path), merges, { ...config, model_type: model })
+}
 
 const VOCABULARIES = [
   'tokenizer.json',

@@ -2,7 +2,6 @@
 // length of replaced text. Independent of normalizers and pre-tokenizers.
 import { DataError } from '../core/index.ts'
 import { type Fields, isObject, throwInvalid } from './fields.ts'
-import { checkExpansion, maxExpandedLength } from './growth.ts'
 import { compileRegex, literalRegex } from './oniguruma.ts'
 import { replaceSpans, type Span } from './text.ts'
 import { isTimeout, runPureWithTimeLimit } from './time-limit.ts'
@@ -10,6 +9,24 @@ import { isTimeout, runPureWithTimeLimit } from './time-limit.ts'
 // Patterns of published tokenizers backtrack very little, whatever their form: they take nanoseconds per character.
 const BASE_MS = 1000
 const MS_PER_UNIT = 0.02
+
+// Unicode normalization expands a single character to at most 18.
+const MAX_FACTOR = 32
+const ALWAYS_ALLOWED = 1 << 20
+const NEVER_ALLOWED = 1 << 27
+
+/** Maximum length to which a text of `length` UTF-16 units may be expanded: a chain of replacements can double it at every step. */
+export const maxExpandedLength = (length: number): number =>
+  Math.max(ALWAYS_ALLOWED, Math.min(MAX_FACTOR * length, Math.max(NEVER_ALLOWED, 2 * length)))
+
+/** Throws DataError if a text is expanded beyond the limit by the component at `where`. */
+export const checkExpansion = (length: number, expanded: number, where: string): void => {
+  const limit = maxExpandedLength(length)
+  if (expanded > limit)
+    throw new DataError(
+      `\`${where}\` expands a text of ${length} characters to more than ${limit}: use another tokenizer file.`,
+    )
+}
 
 /** All matches of a global regular expression, from left to right; an empty text has none. */
 export const matches = (regex: RegExp, text: string): Span[] => {

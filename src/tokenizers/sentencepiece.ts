@@ -2,6 +2,7 @@
 // of pieces and settings. Independent of the file system.
 // @source sentencepiece_model.proto (field numbers); Kudo and Richardson 2018
 import { type JsonObject, throwInvalid } from './fields.ts'
+import { framingJson, specialTokenJson } from './special-tokens.ts'
 
 const PIECE_TYPES = { unknown: 2, control: 3, userDefined: 4 } as const
 const MODEL_BPE = 2
@@ -103,7 +104,7 @@ export const sentencePieceJson = (bytes: Buffer, config: JsonObject = {}): JsonO
 const addedToken = ({ text, type }: ScoredPiece, id: number): JsonObject[] => {
   const special = type === PIECE_TYPES.unknown || type === PIECE_TYPES.control
   if (!special && type !== PIECE_TYPES.userDefined) return []
-  return [{ id, content: text, single_word: false, lstrip: false, rstrip: false, normalized: false, special }]
+  return [{ ...specialTokenJson(id, text), special }]
 }
 
 const flag = (spec: ReadonlyMap<number, Value>, field: number): boolean => (spec.get(field) ?? 1) === 1
@@ -197,16 +198,10 @@ const postProcessor = (pieces: readonly ScoredPiece[], config: JsonObject, isLla
     ? controls.find(({ text }) => text === '</s>')
     : undefined
   if (bos === undefined && eos === undefined) return null
-  const framed = (id: string, typeId: number) => [
-    ...(bos === undefined ? [] : [{ SpecialToken: { id: bos.text, type_id: typeId } }]),
-    { Sequence: { id, type_id: typeId } },
-    ...(eos === undefined ? [] : [{ SpecialToken: { id: eos.text, type_id: typeId } }]),
-  ]
-  const specials = [bos, eos].flatMap((token) => (token === undefined ? [] : [token]))
-  return {
-    type: 'TemplateProcessing',
-    single: framed('A', 0),
-    pair: [...framed('A', 0), ...framed('B', 1)],
-    special_tokens: Object.fromEntries(specials.map(({ text, id }) => [text, { id: text, ids: [id], tokens: [text] }])),
-  }
+  const before = bos === undefined ? [] : [bos.text]
+  const after = eos === undefined ? [] : [eos.text]
+  const specials = [bos, eos].flatMap((token): [string, number][] =>
+    token === undefined ? [] : [[token.text, token.id]],
+  )
+  return framingJson(before, after, { before, type: 1 }, specials)
 }

@@ -35,6 +35,39 @@ const CONVENTIONAL_NAMES: Record<Role, readonly string[]> = {
   mask: ['[MASK]', '<mask>'],
 }
 
+/** The JSON form of a special token that is matched as it is written. */
+export const specialTokenJson = (id: number, content: string): JsonObject => ({
+  id,
+  content,
+  single_word: false,
+  lstrip: false,
+  rstrip: false,
+  normalized: false,
+  special: true,
+})
+
+/**
+ * The JSON form of the post-processor that puts special tokens around one text and around two; `ids` has the tokens in
+ * the order in which they are listed.
+ */
+export const framingJson = (
+  before: readonly string[],
+  after: readonly string[],
+  second: { before: readonly string[]; type: number },
+  ids: readonly (readonly [token: string, id: number])[],
+): JsonObject => {
+  const marks = (tokens: readonly string[], type: number) =>
+    tokens.map((token) => ({ SpecialToken: { id: token, type_id: type } }))
+  const sequence = (id: string, type: number) => ({ Sequence: { id, type_id: type } })
+  const single = [...marks(before, 0), sequence('A', 0), ...marks(after, 0)]
+  return {
+    type: 'TemplateProcessing',
+    single,
+    pair: [...single, ...marks(second.before, second.type), sequence('B', second.type), ...marks(after, second.type)],
+    special_tokens: Object.fromEntries(ids.map(([token, id]) => [token, { id: token, ids: [id], tokens: [token] }])),
+  }
+}
+
 /** The text of a token, given as a string or as an object with `content`. */
 export const tokenText = (value: unknown): string | undefined => {
   const text = isObject(value) ? value.content : value

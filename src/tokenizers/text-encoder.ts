@@ -1,7 +1,8 @@
-// Token ids of texts and pairs of texts with the tokenizer's special tokens, on the fast path without offsets. Where the special
-// tokens go is found once, by encoding a probe. Independent of the type of tokenizer.
+// Token ids of texts and pairs of texts with the tokenizer's special tokens, on the fast path without offsets, and of texts
+// that continue another one. Where the special tokens go is found once, by encoding a probe. Independent of the type of tokenizer.
 import { ConfigError, invariant } from '../core/index.ts'
 import type { IdArray } from './fast-encoder.ts'
+import type { Span } from './text.ts'
 import type { Tokenizer } from './tokenizer.ts'
 
 /** A text or a pair of texts as token ids. */
@@ -164,3 +165,43 @@ export const joinTexts = (texts: readonly EncodedText[]): EncodedText => {
 
 /** The tokenizer's maximum length, up to 512. */
 export const defaultMaxLength = ({ maxLength }: Tokenizer): number => Math.min(maxLength ?? 512, 512)
+
+/** Texts to put before a continuation, which must not begin as a text does: the first whose tokens stay apart is used. */
+const anchors = ['\n', '.', 'a', '1']
+
+/**
+ * Token ids of `text` as the continuation of another text, without special tokens of the post-processor.
+ * @param literal sorted ranges of the text in which special tokens are encoded as plain text
+ */
+export const encodeContinuation = (tokenizer: Tokenizer, text: string, literal: readonly Span[] = []): number[] => {
+  if (text === '') return []
+  const idsOf = (whole: string, shift: number): number[] =>
+    literal.length === 0
+      ? Array.from(tokenizer.encodeIds(whole))
+      : tokenizer.encode(whole, {
+          addSpecialTokens: false,
+          literal: literal.map(([start, end]): Span => [start + shift, end + shift]),
+        }).ids
+  if (!marksBeginnings(tokenizer)) return idsOf(text, 0)
+  for (const anchor of anchors) {
+    const before = tokenizer.encodeIds(anchor)
+    const ids = idsOf(anchor + text, anchor.length)
+    if (before.length > 0 && before.every((id, i) => id === ids[i])) return ids.slice(before.length)
+  }
+  return idsOf(text, 0)
+}
+
+const known = new WeakMap<Tokenizer, boolean>()
+
+/** Whether the tokenizer encodes the same characters differently at the beginning of a text. */
+const marksBeginnings = (tokenizer: Tokenizer): boolean => {
+  const found = known.get(tokenizer)
+  if (found !== undefined) return found
+  const differs = ['a', 'Is', '.'].some((text) => {
+    const alone = tokenizer.encodeIds(text)
+    const inside = tokenizer.encodeIds(`\n${text}`)
+    return !alone.every((id, i) => id === inside[inside.length - alone.length + i])
+  })
+  known.set(tokenizer, differs)
+  return differs
+}

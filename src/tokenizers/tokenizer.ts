@@ -2,8 +2,8 @@
 // Independent of the types of parts and of file formats.
 import { ConfigError, optionCheck } from '../core/index.ts'
 import { type AddedToken, AddedTokens, readAddedToken, type Segment } from './added-tokens.ts'
-import { type Decoder, readDecoder } from './decoders/index.ts'
-import { Encoding, joinEncodings, type Padding, padEncodings } from './encoding.ts'
+import { type Decoder, readDecoder } from './decoders.ts'
+import { Encoding, joinEncodings, type Padding, padEncodings, type Truncation, truncate } from './encoding.ts'
 import {
   createNormalizedEncoder,
   createSegmentEncoder,
@@ -15,13 +15,11 @@ import {
 import { Fields, type JsonObject, throwInvalid } from './fields.ts'
 import { createTokenSink, type Model, readModel } from './models/index.ts'
 import { type Normalizer, readNormalizer, WHOLE_SEGMENT } from './normalizers/index.ts'
-import { type PostProcessor, readPostProcessor } from './post-processors/index.ts'
+import { type PostProcessor, readPostProcessor } from './post-processors.ts'
 import { type PreTokenizer, readPreTokenizer } from './pre-tokenizers/index.ts'
 import { saveTokenizer } from './saving.ts'
 import { NO_SPECIAL_TOKENS, type SpecialTokens } from './special-tokens.ts'
 import { AlignedPiece, type Span } from './text.ts'
-import { type Truncation, truncate } from './truncation.ts'
-import { isWellFormed, wellFormed } from './unicode.ts'
 
 /** Options of `Tokenizer.encode`. */
 export interface EncodeOptions {
@@ -95,7 +93,7 @@ export class Tokenizer {
   readonly #sections: JsonObject
   #encodeSegment: SegmentEncoder | undefined
   #encodeNormalized: SegmentEncoder | undefined
-  readonly #buffer = new IdBuffer(1 << 16)
+  readonly #buffer = new IdBuffer()
 
   /** Builds a tokenizer from the content of a tokenizer.json. Throws DataError. */
   constructor(json: unknown, extras: TokenizerExtras = {}) {
@@ -105,10 +103,10 @@ export class Tokenizer {
     const read = <T>(key: string, reader: (value: unknown) => T): T | undefined =>
       fields.has(key) ? reader(fields.get(key)) : undefined
     this.model = readModel(fields.get('model'))
-    this.#normalizer = read('normalizer', (value) => readNormalizer(value))
-    this.#preTokenizer = read('pre_tokenizer', (value) => readPreTokenizer(value))
-    this.#postProcessor = read('post_processor', (value) => readPostProcessor(value))
-    this.#decoder = read('decoder', (value) => readDecoder(value))
+    this.#normalizer = read('normalizer', readNormalizer)
+    this.#preTokenizer = read('pre_tokenizer', readPreTokenizer)
+    this.#postProcessor = read('post_processor', readPostProcessor)
+    this.#decoder = read('decoder', readDecoder)
     this.#added = new AddedTokens(this.model, (text) => this.#normalizer?.normalize(text, WHOLE_SEGMENT) ?? text)
     const tokens = fields.has('added_tokens') ? fields.list('added_tokens') : []
     this.#added.add(tokens.map((token, i) => readAddedToken(token, `added_tokens[${i}]`)))
@@ -170,7 +168,7 @@ export class Tokenizer {
       const special = given.special ?? false
       return { singleWord: false, lstrip: false, rstrip: false, normalized: !special, ...given, special }
     })
-    if (complete.some(({ content }) => content === '' || !isWellFormed(content)))
+    if (complete.some(({ content }) => content === '' || !content.isWellFormed()))
       throw new ConfigError('Expected non-empty tokens without lone surrogates for `tokens`, got another.')
     this.#added.add(complete)
     this.#encodeSegment = this.#encodeNormalized = undefined
@@ -217,7 +215,7 @@ export class Tokenizer {
     unit: 'utf16' | 'codePoints',
     literal: readonly Span[] = [],
   ): Encoding {
-    const text = wellFormed(input)
+    const text = input.toWellFormed()
     const encoding = new Encoding()
     const convert = unit === 'utf16' ? (span: [number, number]) => span : codePointConverter(text)
     let word = 0
@@ -296,7 +294,7 @@ export class Tokenizer {
   }
 
   #fill(input: string, out: IdBuffer): void {
-    const text = isWellFormed(input) ? input : wellFormed(input)
+    const text = input.toWellFormed()
     for (const { start, end, id } of this.#added.splitRaw(text)) {
       if (id !== undefined) out.push(id)
       else if (start < end)

@@ -42,7 +42,6 @@ const within = (list: readonly (readonly [number, number])[], code: number): boo
 
 // Class bits by code point; zero until computed.
 const table = new Uint8Array(0x110000)
-const NO_CLASS = 1
 
 /** The class bits of a code point. A surrogate has none. */
 export const classOf = (code: number): number => table[code] || classify(code)
@@ -63,26 +62,17 @@ const classify = (code: number): number => {
   return bits
 }
 
-/** The class bits of a UTF-16 unit that is not a surrogate. */
-export const classOfUnit = (unit: number): number => table[unit] || classify(unit)
-
 /** The class bits of the character that starts at `index` of UTF-16 `units`. */
 export const classAt = (units: Uint16Array, index: number, limit: number): number => {
   const unit = units[index]
-  if (unit < 0xd800 || unit > 0xdbff || index + 1 >= limit) return table[unit] || classify(unit)
+  if (unit < 0xd800 || unit > 0xdbff || index + 1 >= limit) return classOf(unit)
   const low = units[index + 1]
-  if (low < 0xdc00 || low > 0xdfff) return NO_CLASS
+  if (low < 0xdc00 || low > 0xdfff) return COMPUTED
   return classOf(((unit - 0xd800) << 10) + (low - 0xdc00) + 0x10000)
 }
 
 /** Whether a character is white space. */
 export const isWhiteSpace = (character: string): boolean => (classOf(character.codePointAt(0)!) & WHITE_SPACE) !== 0
-
-/** Replaces each lone surrogate by U+FFFD, as UTF-8 encoders do. */
-export const wellFormed = (text: string): string => text.toWellFormed()
-
-/** Whether a text has no lone surrogates. */
-export const isWellFormed = (text: string): boolean => text.isWellFormed()
 
 /** Lowercases each character independently, so that a final sigma is not special, as in the crate. */
 export const lowerCase = (text: string): string => {

@@ -1,5 +1,6 @@
 // A hash table from words (runs of UTF-16 units) to token ids, in a few typed arrays, so that a lookup touches little
 // memory and allocates nothing.
+import { larger } from './larger.ts'
 
 const MAX_WORDS = 1 << 20
 const MAX_KEY_UNITS = 1 << 24
@@ -61,13 +62,12 @@ export class WordCache {
     if (length > MAX_WORD || ids.length > MAX_IDS) return
     if (this.#words >= MAX_WORDS || this.#keyUnits + length > MAX_KEY_UNITS) this.clear()
     if (this.#words * 2 >= this.#capacity) this.#grow()
-    if (this.#keyUnits + length > this.#keys.length)
-      this.#keys = enlarged(this.#keys, new Uint16Array(this.#keys.length * 2))
+    if (this.#keyUnits + length > this.#keys.length) this.#keys = larger(this.#keys, this.#keys.length * 2)
     for (let i = 0; i < length; i++) this.#keys[this.#keyUnits + i] = units[start + i]
     let value = ids[0] ?? 0
     if (ids.length !== 1) {
       while (this.#idCount + ids.length > this.#idList.length)
-        this.#idList = enlarged(this.#idList, new Int32Array(this.#idList.length * 2))
+        this.#idList = larger(this.#idList, this.#idList.length * 2)
       value = this.#idCount
       for (const id of ids) this.#idList[this.#idCount++] = id
     }
@@ -96,11 +96,6 @@ export class WordCache {
     this.#slots.fill(0)
     this.#keyUnits = this.#idCount = this.#words = 0
   }
-}
-
-const enlarged = <A extends Uint16Array | Int32Array>(old: A, bigger: A): A => {
-  bigger.set(old)
-  return bigger
 }
 
 /** Hashes UTF-16 units (FNV-1a). */

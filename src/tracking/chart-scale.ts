@@ -41,15 +41,13 @@ export const scaleOver = (columns: readonly ArrayLike<number>[], kind: AxisKind 
   return kind === 'log' ? logScale(low, high) : linearScale(low, high)
 }
 
-const linearScale = (low: number, high: number): Scale => {
-  return {
-    kind: 'linear',
-    low,
-    high,
-    place: (value) => (Number.isFinite(value) ? (value - low) / (high - low) : Number.NaN),
-    ticks: (count) => linearTicks(low, high, count),
-  }
-}
+const linearScale = (low: number, high: number): Scale => ({
+  kind: 'linear',
+  low,
+  high,
+  place: (value) => (Number.isFinite(value) ? (value - low) / (high - low) : Number.NaN),
+  ticks: (count) => linearTicks(low, high, count),
+})
 
 const logScale = (low: number, high: number): Scale => {
   const [from, to] = [Math.log(low), Math.log(high)]
@@ -99,6 +97,4 @@ export const formatTick = (value: number): string => {
   return String(Number(value.toPrecision(4)))
 }
 
-const trimmed = (exponential: string): string => {
-  return exponential.replace('.0e', 'e')
-}
+const trimmed = (exponential: string): string => exponential.replace('.0e', 'e')

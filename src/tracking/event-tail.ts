@@ -3,7 +3,7 @@
 import { open } from 'node:fs/promises'
 import { eventFromLine, type TrainingEvent } from './event-types.ts'
 import { type Line, readLines } from './events.ts'
-import { StepLines, type StepOutline, StepOutlines } from './step-lines.ts'
+import { type StepOutline, stepLines, stepOutlines } from './step-lines.ts'
 
 /** A line that is no event. */
 export interface DamagedLine {
@@ -31,8 +31,8 @@ export type TailState = 'unchanged' | 'read' | 'missing'
 export class EventTail {
   readonly path: string
   readonly #listener: TailListener
-  readonly #steps = new StepLines()
-  readonly #outlines = new StepOutlines()
+  readonly #steps = stepLines()
+  readonly #outlines = stepOutlines()
   #end = 0
   #number = 0
   #numbered: boolean

@@ -1,12 +1,11 @@
 // events.jsonl of a run: appended to while it trains, read by reports, and cut back to a checkpoint when it is resumed.
-
 import { closeSync, fsyncSync, ftruncateSync, openSync, writeSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DataError, makeFolder } from '../core/index.ts'
 import { eventFromLine, eventToLine, type TrainingEvent } from './event-types.ts'
 import { runFiles } from './run-files.ts'
-import { type StepOutline, StepOutlines } from './step-lines.ts'
+import { type StepOutline, stepOutlines } from './step-lines.ts'
 
 /** A longer line is damaged. */
 const maxLineBytes = 16 * 2 ** 20
@@ -132,7 +131,7 @@ export const outlineEvents = async (
   path: string,
   take: (event: TrainingEvent | StepOutline) => void,
 ): Promise<void> => {
-  const steps = new StepOutlines()
+  const steps = stepOutlines()
   for await (const lines of readLines(path))
     for (const { text, number } of lines) {
       const outline = steps.read(text)

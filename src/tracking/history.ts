@@ -1,5 +1,4 @@
 // A run's events, gathered for reports: columns of numbers by name, and lists of the other events.
-
 import { join } from 'node:path'
 import type { Series } from './chart-scale.ts'
 import type {
@@ -72,10 +71,12 @@ export const gatherHistory = async (
     firstTime: undefined,
     lastTime: undefined,
   }
-  const add = (columns: Record<string, Column>, name: string, step: number, value: number) => {
-    columns[name] ??= { steps: [], values: [] }
-    columns[name].steps.push(step)
-    columns[name].values.push(value)
+  const add = (columns: Record<string, Column>, step: number, values: Record<string, number> = {}) => {
+    for (const [name, value] of Object.entries(values)) {
+      columns[name] ??= { steps: [], values: [] }
+      columns[name].steps.push(step)
+      columns[name].values.push(value)
+    }
   }
   for await (const event of events) {
     history.firstTime ??= event.time
@@ -90,17 +91,17 @@ export const gatherHistory = async (
       case 'step': {
         const { loss, learningRate, gradientNorm, tokensPerSecond, memoryBytes } = event
         const numbers = { loss, learningRate, gradientNorm, tokensPerSecond, memoryBytes, ...event.terms }
-        for (const [name, value] of Object.entries(numbers)) add(history.training, name, event.step, value)
-        for (const [name, value] of Object.entries(event.metrics ?? {})) add(history.measured, name, event.step, value)
+        add(history.training, event.step, numbers)
+        add(history.measured, event.step, event.metrics)
         history.tokens = event.tokens
         history.trainingSeconds += event.seconds
         break
       }
       case 'rollout':
-        for (const [name, value] of Object.entries(event.metrics)) add(history.rollouts, name, event.step, value)
+        add(history.rollouts, event.step, event.metrics)
         break
       case 'evaluation':
-        for (const [name, value] of Object.entries(event.metrics)) add(history.evaluations, name, event.step, value)
+        add(history.evaluations, event.step, event.metrics)
         break
       case 'checkpoint':
         history.checkpoints.push(event)

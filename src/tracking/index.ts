@@ -27,8 +27,7 @@ export {
   type RunHistory,
   readHistory,
 } from './history.ts'
-export { htmlPage, htmlTable } from './html-page.ts'
-export { type HtmlReportOptions, renderHtmlReport } from './html-report.ts'
+export { type HtmlReportOptions, htmlPage, htmlTable, renderHtmlReport } from './html-report.ts'
 export {
   findMetric,
   type MetricDirection,
@@ -51,6 +50,7 @@ export {
 export { readRunCard, writeReports } from './report.ts'
 export { type Chart, smoothed } from './report-sections.ts'
 export {
+  describeReferences,
   type Hardware,
   inspectHardware,
   makeRunCard,
@@ -61,7 +61,6 @@ export {
   writeRunCard,
 } from './run-card.ts'
 export { checkpointFiles, modelFiles, runFiles, SWEEP_FILE } from './run-files.ts'
-export { lockRun, runOwner } from './run-lock.ts'
 export {
   type ComparedCost,
   compareCosts,
@@ -71,7 +70,9 @@ export {
 } from './run-prediction.ts'
 export {
   isStopping,
+  lockRun,
   requestCheckpoint,
+  runOwner,
   type StopAnswer,
   stopRun,
   takeCheckpointRequest,
@@ -89,13 +90,18 @@ export { type MlflowOptions, mlflowDestination } from './send/mlflow.ts'
 export { openDestination, type TrackerChoice, trackerNames } from './send/open-destination.ts'
 export { runsToSend, type SendOptions, type SentResult, sendRun } from './send/send-run.ts'
 export { type TrackioOptions, trackioDestination } from './send/trackio.ts'
-export { type WandbOptions, wandbDestination } from './send/wandb.ts'
-export { type WandbServerOptions, wandbServerDestination } from './send/wandb-server.ts'
+export { type WandbOptions, type WandbServerOptions, wandbDestination, wandbServerDestination } from './send/wandb.ts'
 export type { StepOutline } from './step-lines.ts'
-export { escapeHtml, renderSvg } from './svg-chart.ts'
-export { type HeatCell, type HeatMap, renderHeatMap } from './svg-heat-map.ts'
-export { renderScatter, type Scatter, type ScatterPoint } from './svg-scatter.ts'
+export {
+  escapeHtml,
+  type HeatCell,
+  type HeatMap,
+  renderHeatMap,
+  renderScatter,
+  renderSvg,
+  type Scatter,
+  type ScatterPoint,
+} from './svg-chart.ts'
 export { openTensorBoard, type TensorBoardOptions, type TensorBoardWriter } from './tensorboard.ts'
 export { describeRun, renderTextReport, type TextReportOptions } from './text-report.ts'
-export { describeReferences } from './verdict.ts'
 export { withoutPlaces } from './without-places.ts'

@@ -1,5 +1,4 @@
 // The run card: data, config, versions, machine, time, energy and results of a run.
-
 import { arch, availableParallelism, cpus, platform, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { formatBytes, formatCount, formatDuration, writeFileAtomic } from '../core/index.ts'
@@ -83,15 +82,13 @@ export const inspectHardware = (gpus: string[] = []): Hardware => ({
 })
 
 /** Makes a run card, with the cost if a price is known. */
-export const makeRunCard = ({ pricePerHour, currency = 'USD', ...input }: RunCardInput): RunCard => {
-  return {
-    ...input,
-    hardware: input.hardware ?? inspectHardware(),
-    ...(pricePerHour !== undefined && {
-      cost: { amount: (input.wallSeconds / 3600) * pricePerHour, currency, pricePerHour },
-    }),
-  }
-}
+export const makeRunCard = ({ pricePerHour, currency = 'USD', ...input }: RunCardInput): RunCard => ({
+  ...input,
+  hardware: input.hardware ?? inspectHardware(),
+  ...(pricePerHour !== undefined && {
+    cost: { amount: (input.wallSeconds / 3600) * pricePerHour, currency, pricePerHour },
+  }),
+})
 
 /** Writes run-card.json and run-card.md into a folder. */
 export const writeRunCard = async (folder: string, card: RunCard): Promise<void> => {
@@ -133,8 +130,6 @@ const describeEnergy = (joules: number, seconds: number) =>
 
 /** The card as Markdown. */
 export const renderRunCard = (card: RunCard): string => {
-  const table = (head: [string, string], rows: readonly (readonly [string, string])[]) =>
-    [head, ['---', '---'], ...rows].map(([name, value]) => `| ${cell(name)} | ${cell(value)} |`).join('\n')
   const results = Object.entries(card.results ?? {}).map(([name, value]): [string, string] => [
     name,
     String(Number(value.toPrecision(6))),
@@ -144,11 +139,11 @@ export const renderRunCard = (card: RunCard): string => {
   const fence = '`'.repeat(Math.max(3, ...[...config.matchAll(/`+/g)].map(([ticks]) => ticks.length + 1)))
   return [
     `# ${card.name.replace(/\s+/g, ' ')}`,
-    table(['What', 'Value'], runCardRows(card)),
-    ...(results.length === 0 ? [] : ['## Results', table(['Metric', 'Value'], results)]),
+    markdownTable(['What', 'Value'], runCardRows(card)),
+    ...(results.length === 0 ? [] : ['## Results', markdownTable(['Metric', 'Value'], results)]),
     ...predictionSection(card),
     '## Data',
-    table(['What', 'SHA-256'], Object.entries(card.dataHashes)),
+    markdownTable(['What', 'SHA-256'], Object.entries(card.dataHashes)),
     '## Configuration',
     `${fence}json\n${config}\n${fence}`,
     '',
@@ -158,11 +153,53 @@ export const renderRunCard = (card: RunCard): string => {
 /** What the plan predicted beside what was measured; empty for runs without a plan. */
 const predictionSection = ({ prediction, measured }: RunCard): string[] => {
   if (prediction === undefined) return []
-  const rows = compareCosts(prediction, measured).map(({ name, predicted, measured: taken, difference }) =>
-    [name, predicted, taken, difference].map(cell),
-  )
-  const lines = [['What', 'Predicted', 'Measured', 'Difference'], ['---', '---', '---', '---'], ...rows]
-  return ['## Plan', lines.map((row) => `| ${row.join(' | ')} |`).join('\n')]
+  const rows = compareCosts(prediction, measured).map(({ name, predicted, measured: taken, difference }) => [
+    name,
+    predicted,
+    taken,
+    difference,
+  ])
+  return ['## Plan', markdownTable(['What', 'Predicted', 'Measured', 'Difference'], rows)]
 }
 
+const markdownTable = (head: readonly string[], rows: readonly (readonly string[])[]): string =>
+  [head, head.map(() => '---'), ...rows].map((row) => `| ${row.map(cell).join(' | ')} |`).join('\n')
+
 const cell = (text: string) => text.replace(/\|/g, '\\|').replace(/\s*\n\s*/g, ' ')
+
+/** What the lines are made from. */
+export type Verdict = Pick<RunCard, 'results' | 'mainMetric' | 'references' | 'warnings'>
+
+/** A number that is not finite is null in the card's JSON. */
+const short = (value: number | null | undefined) =>
+  typeof value === 'number' && Number.isFinite(value) ? String(Number(value.toPrecision(4))) : '–'
+
+/** `accuracy 0.91 (majority class 0.505, untrained base 0.49)`; undefined without references. */
+export const describeReferences = ({ results = {}, mainMetric, references = [] }: Verdict): string | undefined => {
+  if (mainMetric === undefined || references.length === 0) return undefined
+  const others = references.map(({ name, metrics }) => `${name} ${short(metrics[mainMetric])}`)
+  return `${mainMetric} ${short(results[mainMetric])} (${others.join(', ')})`
+}
+
+/** The lines of a verdict: the comparison with the references, then the warnings. */
+export const verdictLines = (verdict: Verdict): string[] => {
+  const compared = describeReferences(verdict)
+  return [
+    ...(compared === undefined ? [] : [compared]),
+    ...(verdict.warnings ?? []).map((warning) => `warning: ${warning}`),
+  ]
+}
+
+/** Rows of a table of all metrics: the model first, then each reference. */
+export const verdictTable = ({ results = {}, references = [] }: Verdict): { head: string[]; rows: string[][] } => {
+  const names = Object.keys(results)
+  const row = (name: string, metrics: Record<string, number>) => [
+    name,
+    ...names.map((metric) => short(metrics[metric])),
+  ]
+  if (references.length === 0) return { head: [], rows: [] }
+  return {
+    head: ['predictions of', ...names],
+    rows: [row('this model', results), ...references.map(({ name, metrics }) => row(name, metrics))],
+  }
+}

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, it } from 'vitest'
-import { lockRun } from './run-lock.ts'
+import { lockRun } from './run-requests.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'tunesmith-lock-'))
 afterAll(() => rmSync(root, { recursive: true }))

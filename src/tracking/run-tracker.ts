@@ -1,8 +1,7 @@
 // Writes the events of a run to events.jsonl, and their numbers and texts to TensorBoard's files.
-
 import { join } from 'node:path'
-import { eventScalars } from './event-scalars.ts'
 import type { TrainingEvent } from './event-types.ts'
+import { eventScalars } from './event-types.ts'
 import { type CutRecords, openEvents } from './events.ts'
 import { runFiles } from './run-files.ts'
 import { openTensorBoard, type TensorBoardWriter } from './tensorboard.ts'

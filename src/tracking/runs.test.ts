@@ -8,7 +8,7 @@ import type { TrainingEvent } from './event-types.ts'
 import { openEvents } from './events.ts'
 import { bestOf } from './history.ts'
 import { runFiles } from './run-files.ts'
-import { lockRun, runOwner } from './run-lock.ts'
+import { lockRun, runOwner } from './run-requests.ts'
 import { listRuns, renderRuns, summarizeRun } from './runs.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'tunesmith-runs-'))

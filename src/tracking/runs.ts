@@ -1,5 +1,4 @@
 // Finds the runs in a folder and summarises each in one line, from its events and its lock.
-
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import Table from 'cli-table3'
@@ -8,7 +7,7 @@ import type { TrainingEvent } from './event-types.ts'
 import { outlineEvents } from './events.ts'
 import { type Best, replacesBest } from './history.ts'
 import { runFiles } from './run-files.ts'
-import { runOwner } from './run-lock.ts'
+import { runOwner } from './run-requests.ts'
 import type { StepOutline } from './step-lines.ts'
 
 /** State of a run; an `interrupted` run, stopped or killed, can be resumed. */

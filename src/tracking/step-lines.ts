@@ -93,7 +93,7 @@ const formOf = (text: string, places: readonly Place[], fields: object): Form =>
   }
 }
 
-const outlineOf = (found: RegExpExecArray, at: Form['at']): StepOutline => ({
+const outlineOf = (found: RegExpExecArray, { at }: Form): StepOutline => ({
   type: 'step',
   time: found[at.time],
   step: Number(found[at.step]),
@@ -130,20 +130,23 @@ const stepOf = (found: RegExpExecArray, { at, tables, rest }: Form): StepEvent =
   return step
 }
 
-/** The layouts of one file: some steps may have fields that others have not. */
-class StepForms {
+/** The layouts of one file, by which its lines are read: some steps may have fields that others have not. */
+class StepForms<Step> {
   readonly #forms: Form[] = []
   readonly #all: boolean
+  readonly #make: (found: RegExpExecArray, form: Form) => Step
 
-  constructor(all: boolean) {
+  /** @param all whether every number is captured, or only those of an outline */
+  constructor(all: boolean, make: (found: RegExpExecArray, form: Form) => Step) {
     this.#all = all
+    this.#make = make
   }
 
-  /** The captured values of a line and its layout; undefined if it has none that was learned. */
-  protected find(line: string): { found: RegExpExecArray; form: Form } | undefined {
+  /** The step of a line; undefined if it has none of the layouts that were learned. */
+  read(line: string): Step | undefined {
     for (const form of this.#forms) {
       const found = form.pattern.exec(line)
-      if (found !== null) return { found, form }
+      if (found !== null) return this.#make(found, form)
     }
     return undefined
   }
@@ -160,27 +163,7 @@ class StepForms {
 }
 
 /** Reads the outlines of steps. */
-export class StepOutlines extends StepForms {
-  constructor() {
-    super(false)
-  }
-
-  /** The fields of a line; undefined if it has none of the layouts that were learned. */
-  read(line: string): StepOutline | undefined {
-    const match = this.find(line)
-    return match && outlineOf(match.found, match.form.at)
-  }
-}
+export const stepOutlines = (): StepForms<StepOutline> => new StepForms(false, outlineOf)
 
 /** Reads whole steps. */
-export class StepLines extends StepForms {
-  constructor() {
-    super(true)
-  }
-
-  /** The event of a line; undefined if it has none of the layouts that were learned. */
-  read(line: string): StepEvent | undefined {
-    const match = this.find(line)
-    return match && stepOf(match.found, match.form)
-  }
-}
+export const stepLines = (): StepForms<StepEvent> => new StepForms(true, stepOf)

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { renderScatter } from './svg-scatter.ts'
+import { renderScatter } from './svg-chart.ts'
 
 describe('renderScatter', () => {
   it('keeps the names of lines at one height apart', () => {

@@ -3,8 +3,7 @@ import { formatCount, formatDuration } from '../core/index.ts'
 import { type CurveOptions, renderCurves } from './curve.ts'
 import { bestOf, type RunHistory } from './history.ts'
 import { chartsOf } from './report-sections.ts'
-import { type RunCard, runCardRows } from './run-card.ts'
-import { verdictLines } from './verdict.ts'
+import { type RunCard, runCardRows, verdictLines } from './run-card.ts'
 
 /** Options of `renderTextReport`. */
 export interface TextReportOptions extends Pick<CurveOptions, 'width' | 'style' | 'color'> {
@@ -65,12 +64,11 @@ export const describeRun = ({ end, start, lastStep, tokens, trainingSeconds, tra
   ].join(' · ')
 }
 
-const evaluationLines = ({ evaluations }: RunHistory): string[] => {
-  return Object.entries(evaluations).map(([name, { steps, values }]) => {
+const evaluationLines = ({ evaluations }: RunHistory): string[] =>
+  Object.entries(evaluations).map(([name, { steps, values }]) => {
     const best = bestOf(evaluations, name)
     const last = `${short(values.at(-1)!)} at step ${steps.at(-1)}`
     return `${name}: ${short(values[0])} at step ${steps[0]}, last ${last}${best === undefined ? '' : `, best ${short(best.value)} at step ${best.step}`}`
   })
-}
 
 const short = (value: number) => String(Number(value.toPrecision(5)))

@@ -26,6 +26,7 @@ import {
 import { DropoutMasks, withDropout } from '../../src/nn/index.ts'
 import { Generator, noGrad, type Tensor, tensor } from '../../src/tensor/index.ts'
 import { placed, testDevice } from '../device.ts'
+import { eachValue } from '../grid.ts'
 import { belowOf, configOf, refusals } from './methods.ts'
 import { apart } from './outputs.ts'
 
@@ -102,7 +103,7 @@ describe('a method on an architecture without a place for it', () => {
   )
 })
 
-describe.each(working)('%s on %s', (type, architecture) => {
+describe.each(eachValue(working, (pair) => pair, 3))('%s on %s', (type, architecture) => {
   it('changes its own tensors only, and is removed without a trace', async () => {
     const model = make(architecture)
     const below = belowOf(type, model)
@@ -202,10 +203,10 @@ describe.each(working)('%s on %s', (type, architecture) => {
   )
 })
 
-const decoders = architectures.filter((type) => traits.get(type)?.writes)
-describe.each(decoders)('generation with %s', (architecture) => {
-  const writers = types.filter((type) => refusals[type]?.[architecture] === undefined && type !== 'full')
-  it.each(writers)('%s gives the same tokens with and without a cache, and others than the base', async (type) => {
+const writers = working.filter(([type, architecture]) => type !== 'full' && traits.get(architecture)?.writes)
+describe('generation', () => {
+  const chosen = eachValue(writers, (pair) => pair)
+  it.each(chosen)('with %s on %s gives the same tokens with and without a cache', async (type, architecture) => {
     const model = make(architecture, 'causal-lm')
     const applied = applyAdapter(model, configOf(type), { seed: 5, below: belowOf(type, model) })
     noGrad(() => {

@@ -10,9 +10,12 @@ const textual =
   /\.(ts|tsx|js|mjs|cjs|cpp|h|cu|py|sh|md|json|yaml|yml|txt|cmake|html|css|toml|sql)$|(^|\/)(run|LICENSE|\.gitignore|\.npmrc)$/
 const skipped = new Set(['node_modules', 'dist', 'build', 'coverage', 'runs', '.git', '__pycache__'])
 
-/** Tracked files and new ones that git would not ignore; in an unpacked archive, all files. */
+/** What set-up makes in src, and git ignores. */
+const made = 'src/runs/recipe-types'
+
+/** Tracked files, new ones that git would not ignore, and what set-up made in src; in an unpacked archive, all files. */
 export function readTree(root: string): Tree {
-  const paths = existsSync(join(root, '.git')) ? gitFiles(root) : walk(root, root)
+  const paths = existsSync(join(root, '.git')) ? [...gitFiles(root), ...walk(root, join(root, made))] : walk(root, root)
   const entries = paths
     .filter((path) => textual.test(path))
     .map((path) => [path, readFileSync(join(root, path), 'utf8')] as const)
@@ -28,6 +31,7 @@ function gitFiles(root: string): string[] {
 }
 
 function walk(root: string, folder: string): string[] {
+  if (!existsSync(folder)) return []
   return readdirSync(folder).flatMap((name) => {
     if (skipped.has(name)) return []
     const path = join(folder, name)

@@ -86,7 +86,7 @@ const readOr = (path: string): string => {
 export const ranksOf = ({ child: { pid } }: RunningProgram): Map<number, number> => ranksUnder(pid as number)
 
 /** The same for the process that started them. */
-export const ranksUnder = (pid: number): Map<number, number> => {
+const ranksUnder = (pid: number): Map<number, number> => {
   const children = readOr(`/proc/${pid}/task/${pid}/children`).split(' ').filter(Boolean).map(Number)
   const ranks = children.flatMap((id) => {
     const rank = /(?:^|\0)RANK=(\d+)\0/.exec(readOr(`/proc/${id}/environ`))?.[1]
@@ -94,9 +94,6 @@ export const ranksUnder = (pid: number): Map<number, number> => {
   })
   return new Map(ranks)
 }
-
-/** Whether none of the processes is left. */
-export const haveEnded = (pids: Iterable<number>): boolean => [...pids].every((pid) => !existsSync(`/proc/${pid}`))
 
 /** Number of steps in the record of a run. */
 export const recordedSteps = (out: string): number =>

@@ -23,7 +23,7 @@ export const slurmIsMissing = (): string | undefined => {
 export const partitions = { ordinary: 'ordinary', withGrace: 'grace', urgent: 'urgent' } as const
 
 /** What Slurm says of a job. */
-export interface JobState {
+interface JobState {
   state: string
   restarts: number
   exitCode: string

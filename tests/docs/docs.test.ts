@@ -1,5 +1,5 @@
 // The documentation: every link leads somewhere, every command line parses, prose keeps to its width, every guide
-// is linked, and README.md and ARCHITECTURE.md stay short.
+// is linked, and README.md, ARCHITECTURE.md and LOG.md stay short.
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -90,14 +90,17 @@ describe('documentation', () => {
   it.each([
     ['README.md', 130],
     ['ARCHITECTURE.md', 70],
+    ['LOG.md', 402],
   ])('has a %s of fewer than %i lines', (name, most) => {
     expect(readFileSync(join(root, name), 'utf8').split('\n').length).toBeLessThan(most)
   })
 
   it('has a link to every guide, on its first page and beside each page of the site', () => {
-    // Single studies have their own list, docs/results/README.md.
+    // Single studies and decisions have their own lists, checked below.
     const guides = pages.flatMap(({ path }) =>
-      path.startsWith('docs/') && path !== 'docs/README.md' && !/^docs\/results\/(?!README)/.test(path) ? [path] : [],
+      path.startsWith('docs/') && path !== 'docs/README.md' && !/^docs\/(results|decisions)\/(?!README)/.test(path)
+        ? [path]
+        : [],
     )
     const first = new Set(
       links(readFileSync(join(root, 'docs/README.md'), 'utf8')).map(({ target }) => `docs/${target}`),
@@ -106,6 +109,19 @@ describe('documentation', () => {
     const beside = [...config.matchAll(/page\('[^']+', '\/([^']+)'\)/g)].map(([, path]) => `docs/${path}`)
     expect(guides.filter((path) => !first.has(path))).toEqual([])
     expect(guides.filter((path) => !beside.includes(path.replace(/(README)?\.md$/, '')))).toEqual([])
+  })
+
+  it.each(['results', 'decisions'])('lists every page of docs/%s in its README.md', (folder) => {
+    const listed = new Set(
+      links(readFileSync(join(root, `docs/${folder}/README.md`), 'utf8')).map(
+        ({ target }) => `docs/${folder}/${target.split('#')[0]}`,
+      ),
+    )
+    const own = pages.flatMap(({ path }) =>
+      path.startsWith(`docs/${folder}/`) && !path.endsWith('/README.md') ? [path] : [],
+    )
+    expect(own.length).toBeGreaterThan(20)
+    expect(own.filter((path) => !listed.has(path))).toEqual([])
   })
 })
 

@@ -95,7 +95,7 @@ const words =
   )
 
 /** Sentences of common English words: unlike one another, and passed by the default filters of prose. */
-export const inventText = (random: Random, sentences: number): string => {
+const inventText = (random: Random, sentences: number): string => {
   const lines: string[] = []
   for (let sentence = 0; sentence < sentences; sentence++) {
     const length = 6 + random.integer(12)

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import type { QuickstartResult } from '../../src/cli/quickstart/report.ts'
+import { isFull } from '../grid.ts'
 import { type ProgramResult, runChild } from './run-folder.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'tunesmith-quickstart-'))
@@ -77,7 +78,7 @@ describe('quickstart', () => {
     expect(page.match(/<svg/g)?.length).toBeGreaterThanOrEqual(6)
   })
 
-  it('gives the same scores in another folder, undisturbed', async () => {
+  it.runIf(isFull)('gives the same scores in another folder, undisturbed (test:full)', async () => {
     const again = resultOf(await runChild(['quickstart', '--out', undisturbed, ...steps, '--json']))
     const before = resultOf(await runChild(['quickstart', '--out', interrupted, ...steps, '--json']))
     expect(scoresOf(before)).toEqual(scoresOf(again))
@@ -90,8 +91,8 @@ describe('quickstart', () => {
     }
   })
 
-  it('starts the specialists from a model in a folder, without pretraining', async () => {
-    const model = join(undisturbed, 'base', 'model')
+  it.runIf(isFull)('starts the specialists from a model in a folder, without pretraining (test:full)', async () => {
+    const model = join(interrupted, 'base', 'model')
     const argv = ['quickstart', '--out', fromFolder, '--pretrained', model, '--max-steps', '2']
     const done = await runChild([...argv, '--json'])
     expect(done.code).toBe(0)

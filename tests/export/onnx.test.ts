@@ -6,6 +6,7 @@ import { InferenceSession, Tensor as OnnxTensor } from 'onnxruntime-node'
 import { describe, expect, it } from 'vitest'
 import { type OnnxFormat, writeOnnx } from '../../src/export/onnx/write-onnx.ts'
 import { type HeadType, headsOf, models } from '../../src/models/index.ts'
+import { eachValue } from '../grid.ts'
 import {
   batch,
   difference,
@@ -47,9 +48,10 @@ const cases = Object.values(models).flatMap((definition) =>
     .filter((head) => !likeLlama.includes(definition.type) || head === 'causal-lm')
     .map((head) => [definition.type as keyof typeof models, head] as const),
 )
+const chosen = eachValue(cases, (one) => one, 2)
 
 describe('ONNX in onnxruntime', () => {
-  it.each(cases)('%s with the head %s', async (type, head) => {
+  it.each(chosen)('%s with the head %s', async (type, head) => {
     const model = oddModel(type, head)
     for (const format of Object.keys(limits) as OnnxFormat[])
       expect([format, await worstOf(model, format)]).toEqual([
@@ -83,7 +85,10 @@ describe('ONNX in onnxruntime', () => {
     'gpt-neox',
     'smollm3',
   ] as const
-  it.each(cached.flatMap((type) => (['plain', 'standard'] as const).map((operators) => [type, operators] as const)))(
+  const withCache = cached.flatMap((type) =>
+    (['plain', 'standard'] as const).map((operators) => [type, operators] as const),
+  )
+  it.each(eachValue(withCache, (one) => one, 1))(
     '%s with a cache and padding on the left, of %s operators',
     async (type, operators) => {
       // Dynamic scaling changes the frequencies with the length: cached keys keep those of their call, here as there.

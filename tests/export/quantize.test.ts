@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { expect, it } from 'vitest'
-import { quantizers } from '../../src/export/gguf/quantizers.ts'
+import { quantizers } from '../../src/export/gguf/mixes.ts'
 import { encodeRows, Tensor } from '../../src/tensor/index.ts'
 
 const golden = JSON.parse(readFileSync(new URL('golden/blocks.json', import.meta.url), 'utf8')) as Record<

@@ -59,7 +59,7 @@ export interface ModelFolders {
 }
 
 /** A byte-level tokenizer with a chat template. */
-export const makeTokenizer = async (folder: string, chatTemplate: string = CHAT_TEMPLATES.plain): Promise<string> => {
+const makeTokenizer = async (folder: string, chatTemplate: string = CHAT_TEMPLATES.plain): Promise<string> => {
   const { files } = await trainTokenizer(seaTexts, { type: 'bpe', vocabSize: 330 })
   await writeTokenizerFolder(folder, files)
   const loaded = await loadTokenizer(folder)

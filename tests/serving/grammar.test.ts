@@ -1,9 +1,9 @@
 // Grammars of JSON schemas against JSON.parse and hand-written values: what is accepted, what is refused, and what a random
 // model writes under them.
 import { describe, expect, it } from 'vitest'
-import { Effort } from '../../src/serving/grammar/effort.ts'
 import { jsonSchemaGrammar } from '../../src/serving/grammar/json-schema.ts'
 import {
+  Effort,
   hasText,
   literal,
   Machine,

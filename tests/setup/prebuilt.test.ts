@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -15,17 +15,19 @@ type Prebuilt = {
   writePrebuilt(folder: string, version: string, target: Target, addon: string): string
   installPrebuilt(
     root: string,
+    cache: string,
     target: Target,
     path: string,
     load: (path: string) => Promise<string | undefined>,
   ): Promise<boolean>
+  keepBuilt(cache: string, version: string, target: Target, addon: string): void
   tryAddon(path: string): Promise<string | undefined>
 }
 type Tar = {
   packTar(files: Record<string, Uint8Array>): Buffer
   unpackTar(archive: Uint8Array, limit: number): Record<string, Buffer>
 }
-const { installPrebuilt, prebuiltName, prebuiltTarget, tryAddon, writePrebuilt } =
+const { installPrebuilt, keepBuilt, prebuiltName, prebuiltTarget, tryAddon, writePrebuilt } =
   await loadScript<Prebuilt>('prebuilt.mjs')
 const { packTar, unpackTar } = await loadScript<Tar>('tar.mjs')
 const { setQuiet } = await loadScript<{ setQuiet(value: boolean): void }>('report.mjs')
@@ -35,6 +37,7 @@ let warnings = ''
 const target = prebuiltTarget({ version: '2.13.0+cpu', cxx11Abi: true }, false, 'abc')
 const name = prebuiltName('1.2.3', target)
 const addon = () => join(folder, 'built.node')
+const cache = () => join(folder, 'cache')
 const fits = async () => undefined
 
 beforeAll(async () => {
@@ -72,9 +75,22 @@ describe('a prebuilt addon', () => {
     )
   })
 
+  it('that was built on this machine serves the next clone of the same sources, and four of them are kept', async () => {
+    const { root, placed } = await makePackage('clone')
+    await rm(join(root, 'prebuilds'), { recursive: true })
+    expect(await installPrebuilt(root, cache(), target, placed, fits)).toBe(false)
+    keepBuilt(cache(), '1.2.3', target, addon())
+    expect(await installPrebuilt(root, cache(), target, placed, fits)).toBe(true)
+    expect(await readFile(placed)).toEqual(await readFile(addon()))
+    const otherSources = { ...target, sources: 'def' }
+    expect(await installPrebuilt(root, cache(), otherSources, placed, fits)).toBe(false)
+    for (const sources of ['1', '2', '3', '4', '5']) keepBuilt(cache(), '1.2.3', { ...target, sources }, addon())
+    expect(await readdir(join(cache(), 'addons'))).toHaveLength(4)
+  })
+
   it('is taken from the package, and its checksum can be checked with sha256sum', async () => {
     const { root, archive, placed } = await makePackage('own')
-    expect(await installPrebuilt(root, target, placed, fits)).toBe(true)
+    expect(await installPrebuilt(root, cache(), target, placed, fits)).toBe(true)
     expect(await readFile(placed)).toEqual(await readFile(addon()))
     const sha256 = createHash('sha256')
       .update(await readFile(archive))
@@ -88,7 +104,7 @@ describe('a prebuilt addon', () => {
     const empty = join(folder, 'empty')
     await mkdir(empty)
     await writeFile(join(empty, 'package.json'), '{"version": "1.2.3"}')
-    expect(await installPrebuilt(empty, target, join(empty, 'tunesmith.node'), fits)).toBe(true)
+    expect(await installPrebuilt(empty, cache(), target, join(empty, 'tunesmith.node'), fits)).toBe(true)
   })
 
   it('is an error when its checksum is wrong', async () => {
@@ -96,11 +112,11 @@ describe('a prebuilt addon', () => {
     const bytes = await readFile(archive)
     bytes[bytes.length - 10] ^= 1
     await writeFile(archive, bytes)
-    await expect(installPrebuilt(root, target, placed, fits)).rejects.toThrow(
+    await expect(installPrebuilt(root, cache(), target, placed, fits)).rejects.toThrow(
       /^Expected SHA-256 [0-9a-f]{64} for the prebuilt/,
     )
     await rm(`${archive}.sha256`)
-    await expect(installPrebuilt(root, target, placed, fits)).rejects.toThrow('in a file beside it')
+    await expect(installPrebuilt(root, cache(), target, placed, fits)).rejects.toThrow('in a file beside it')
   })
 
   it('does not load on a processor that lacks instructions, and the reason says so', async () => {
@@ -114,13 +130,13 @@ describe('a prebuilt addon', () => {
 
   it('is skipped with the reason when it is for other sources, another ABI, or does not load', async () => {
     const other = await makePackage('sources', { sources: 'xyz' })
-    expect(await installPrebuilt(other.root, target, other.placed, fits)).toBe(false)
+    expect(await installPrebuilt(other.root, cache(), target, other.placed, fits)).toBe(false)
     expect(warnings).toContain('it was built from other sources')
     const abi = await makePackage('abi', { cxx11Abi: false })
-    expect(await installPrebuilt(abi.root, target, abi.placed, fits)).toBe(false)
+    expect(await installPrebuilt(abi.root, cache(), target, abi.placed, fits)).toBe(false)
     expect(warnings).toContain('it was built for cxx11Abi false, and this machine has true')
     const broken = await makePackage('broken')
-    expect(await installPrebuilt(broken.root, target, broken.placed, tryAddon)).toBe(false)
+    expect(await installPrebuilt(broken.root, cache(), target, broken.placed, tryAddon)).toBe(false)
     expect(warnings).toMatch(/it does not load here: /)
   })
 
@@ -143,11 +159,11 @@ describe('a prebuilt addon', () => {
       const place = join(folder, 'fetched')
       await mkdir(place)
       await writeFile(join(place, 'package.json'), '{"version": "1.2.3"}')
-      expect(await installPrebuilt(place, target, join(place, 'tunesmith.node'), fits)).toBe(true)
+      expect(await installPrebuilt(place, cache(), target, join(place, 'tunesmith.node'), fits)).toBe(true)
       const newer = { ...target, libtorch: '2.14.0' }
-      expect(await installPrebuilt(place, newer, join(place, 'other.node'), fits)).toBe(false)
+      expect(await installPrebuilt(place, cache(), newer, join(place, 'other.node'), fits)).toBe(false)
       process.env.TUNESMITH_PREBUILDS = 'http://127.0.0.1:9'
-      expect(await installPrebuilt(place, target, join(place, 'third.node'), fits)).toBe(false)
+      expect(await installPrebuilt(place, cache(), target, join(place, 'third.node'), fits)).toBe(false)
       expect(warnings).toMatch(/127\.0\.0\.1:9\//)
     })
   })

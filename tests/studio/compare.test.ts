@@ -4,8 +4,8 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { jsonLines } from '../../src/core/index.ts'
-import { factsOfRecords } from '../../src/runs/engine/data-splits.ts'
 import { writeEvaluationFiles } from '../../src/runs/engine/evaluation-files.ts'
+import { factsOfRecords } from '../../src/runs/examples/run-data.ts'
 import { shareRuns } from '../../src/serving/index.ts'
 import type {
   PredictionPage,

@@ -1,7 +1,7 @@
 // Filters of the table of runs: conditions over rows, tags and the settings of recipes, and what the database refuses.
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
-import type { FilterAnswer, FilterFields } from '../../src/serving/studio/types/filter-types.ts'
+import type { FilterAnswer, FilterFields } from '../../src/serving/studio/types/api-types.ts'
 import { runsFolder, StudioUnderTest, stepEvent, writeEvents, writeJson } from './studio-fixture.ts'
 
 const runs = runsFolder()

@@ -4,8 +4,13 @@ import { appendFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { pretrain } from '../../src/runs/index.ts'
-import type { Curves, RunDetails } from '../../src/serving/studio/types/api-types.ts'
-import type { BatchRows, RunFilesAnswer, RunSamples } from '../../src/serving/studio/types/run-types.ts'
+import type {
+  BatchRows,
+  Curves,
+  RunDetails,
+  RunFilesAnswer,
+  RunSamples,
+} from '../../src/serving/studio/types/api-types.ts'
 import type { TrainingEvent } from '../../src/tracking/index.ts'
 import { formatValue } from '../../web/format.ts'
 import { layerName } from '../../web/pages/run/layer-names.ts'

@@ -1,7 +1,7 @@
 // The mask of the loss over conversations, by hand for each template, and the cases where templates and texts make it hard.
 import { describe, expect, it } from 'vitest'
 import { type ChatEncoderOptions, createChatEncoder } from '../../src/tasks/generative/chat-encoder.ts'
-import { fillPrompt } from '../../src/tasks/generative/prompt-pattern.ts'
+import { fillPrompt } from '../../src/tasks/generative/prompts.ts'
 import { splitLastAnswer, type Turn } from '../../src/tasks/generative/turns.ts'
 import { CHAT_TEMPLATES, type Tokenizer } from '../../src/tokenizers/index.ts'
 import { chatTokenizer } from './chat-tokenizer.ts'

@@ -2,7 +2,7 @@
 import { BYTE_ALPHABET } from '../../src/tokenizers/byte-level.ts'
 import { Tokenizer } from '../../src/tokenizers/index.ts'
 
-export const specialTokens = [
+const specialTokens = [
   '<s>',
   '</s>',
   '<pad>',

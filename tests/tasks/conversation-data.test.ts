@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path'
 import { deflateRawSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { zipFiles } from '../../src/files/index.ts'
-import { fillPrompt } from '../../src/tasks/generative/prompt-pattern.ts'
+import { fillPrompt } from '../../src/tasks/generative/prompts.ts'
 import { type GenerativeRecord, type TaskDefinition, type TaskType, taskConfig, tasks } from '../../src/tasks/index.ts'
 
 const data = '../shared/data'

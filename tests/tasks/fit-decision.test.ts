@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, expect, it } from 'vitest'
 import { evaluate } from '../../src/inference/index.ts'
 import { finetune } from '../../src/runs/index.ts'
-import { type Decisions, decisionQuality, fitDecision } from '../../src/tasks/learning/fit-decision.ts'
+import { type Decisions, decisionQuality, fitDecision } from '../../src/tasks/learning/fit-classification.ts'
 
 const scratch = mkdtempSync(join(tmpdir(), 'fit-'))
 afterAll(() => rmSync(scratch, { recursive: true, force: true }))

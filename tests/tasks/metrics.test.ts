@@ -2,20 +2,22 @@
 import { readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
-import { accuracy } from '../../src/tasks/metrics/accuracy.ts'
-import { AnswerScores } from '../../src/tasks/metrics/answer-scores.ts'
-import { exactMatch, normalizedWords, wordF1 } from '../../src/tasks/metrics/answer-text.ts'
+import { AnswerScores, exactMatch, normalizedWords, wordF1 } from '../../src/tasks/metrics/answer-scores.ts'
 import { Calibration } from '../../src/tasks/metrics/calibration.ts'
-import { ConfusionMatrix, classCounts } from '../../src/tasks/metrics/confusion-matrix.ts'
-import { EntityScores } from '../../src/tasks/metrics/entity-scores.ts'
-import { entitySpans } from '../../src/tasks/metrics/entity-spans.ts'
-import { classF1, meanF1 } from '../../src/tasks/metrics/f1.ts'
-import { matthews } from '../../src/tasks/metrics/matthews.ts'
+import {
+  accuracy,
+  ConfusionMatrix,
+  classCounts,
+  classF1,
+  matthews,
+  meanF1,
+} from '../../src/tasks/metrics/class-counts.ts'
+import { TagScores } from '../../src/tasks/metrics/class-scores.ts'
+import { EntityScores, entitySpans } from '../../src/tasks/metrics/entity-scores.ts'
 import { MultiLabelScores } from '../../src/tasks/metrics/multi-label-scores.ts'
 import { NumberScores } from '../../src/tasks/metrics/number-scores.ts'
 import { pairedDifferences, scoreIntervals } from '../../src/tasks/metrics/resampling.ts'
 import type { ScoredUnits } from '../../src/tasks/metrics/scored-units.ts'
-import { TagScores } from '../../src/tasks/metrics/tag-scores.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: the golden file's shape is in its script
 const golden: Record<string, any[]> = JSON.parse(

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { jsonLines, LineFile, writeFileAtomic } from '../../src/core/index.ts'
 import { buildModel, models } from '../../src/models/index.ts'
-import { factsOfRecords } from '../../src/runs/engine/data-splits.ts'
+import { factsOfRecords } from '../../src/runs/examples/run-data.ts'
 import { joinValidation } from '../../src/runs/finetune/several-sets.ts'
 import { EvaluationDraft, SetScores } from '../../src/runs/finetune/write-evaluation.ts'
 import {

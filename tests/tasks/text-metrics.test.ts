@@ -6,8 +6,8 @@ import { describe, expect, it } from 'vitest'
 import { createRandom } from '../../src/core/index.ts'
 import { pairedDifferences, scoreIntervals, scoreTexts, type TextPair } from '../../src/tasks/index.ts'
 import { sentenceBleu } from '../../src/tasks/metrics/bleu.ts'
-import { lcsLength, markLcs } from '../../src/tasks/metrics/common-subsequence.ts'
 import { stemmed } from '../../src/tasks/metrics/porter-stemmer.ts'
+import { lcsLength, markLcs } from '../../src/tasks/metrics/rouge.ts'
 import { answerNumber } from '../../src/tasks/metrics/text-answers.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: the golden file's shape is in its script

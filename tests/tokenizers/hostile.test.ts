@@ -8,6 +8,7 @@ import { createRandom, type Random, TunesmithError } from '../../src/core/index.
 import { loadTokenizer, Tokenizer } from '../../src/tokenizers/index.ts'
 import { bertJson, byteLevelJson } from '../../src/tokenizers/legacy-files.ts'
 import { sentencePieceJson } from '../../src/tokenizers/sentencepiece.ts'
+import { isFull } from '../grid.ts'
 import { fixture, type Json } from './rust-oracle.ts'
 
 const PROBE = 'The quick brown fox, 123 naïve  <s> 日本 😀\n[MASK] \ud800'
@@ -162,14 +163,18 @@ const mutate = (json: Json, random: Random): Json => {
 }
 
 describe('damaged files', () => {
-  it.each(Object.keys(SEEDS))('throw a TunesmithError or load: 450 mutations of the tokenizer.json of %s', (name) => {
-    const random = createRandom(`hostile ${name}`)
-    let whole = 0
-    for (let i = 0; i < 450; i++) if (survives(() => mutate(SEEDS[name], random))) whole++
-    // Both outcomes must occur, or the damage is too small or too large to test anything.
-    expect(whole).toBeGreaterThan(10)
-    expect(whole).toBeLessThan(440)
-  })
+  const mutations = isFull ? 450 : 150
+  it.each(Object.keys(SEEDS))(
+    `throw a TunesmithError or load: ${mutations} mutations of the tokenizer.json of %s`,
+    (name) => {
+      const random = createRandom(`hostile ${name}`)
+      let whole = 0
+      for (let i = 0; i < mutations; i++) if (survives(() => mutate(SEEDS[name], random))) whole++
+      // Both outcomes must occur, or the damage is too small or too large to test anything.
+      expect(whole).toBeGreaterThan(mutations / 45)
+      expect(whole).toBeLessThan(mutations * 0.98)
+    },
+  )
 
   let folder = ''
   beforeAll(() => {

@@ -22,7 +22,7 @@ const stepEvent = (step: number, session: number): TrainingEvent => ({
 })
 
 /** The events of both sessions, the second from step 5 on. */
-export const sessions: { purgeStep?: number; events: TrainingEvent[] }[] = [
+const sessions: { purgeStep?: number; events: TrainingEvent[] }[] = [
   {
     events: [
       { type: 'start', time: timeOf(0), step: 0 },

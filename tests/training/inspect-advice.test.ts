@@ -4,7 +4,7 @@ import { parseCommandLine } from '../../src/cli/command-line.ts'
 import { inspect } from '../../src/cli/commands/inspect.ts'
 import { programCall } from '../../src/core/index.ts'
 import { completeRecipe } from '../../src/runs/finetune/finetune.ts'
-import { inspectAdvice } from '../../src/runs/finetune/inspect-advice.ts'
+import { inspectAdvice } from '../../src/runs/finetune/write-evaluation.ts'
 
 const adviceOf = (more: object) =>
   inspectAdvice(

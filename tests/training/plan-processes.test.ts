@@ -1,7 +1,7 @@
 // Plans of runs in several processes: what a process exchanges and how long it waits, by arithmetic.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type PlannedRow, type PlanOptions, planRun, renderPlanPage } from '../../src/runs/index.ts'
-import { ringCost } from '../../src/runs/plan/network.ts'
+import { ringCost } from '../../src/runs/plan/machines.ts'
 import { timelineOf, timeOf } from '../../src/runs/plan/step-time.ts'
 import type { StepMark } from '../../src/training/index.ts'
 import { makeSmallData, type SmallData, smallRecipe } from './small-run.ts'

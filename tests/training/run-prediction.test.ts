@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { SharedData } from '../../src/runs/engine/shared-data.ts'
+import { SharedData } from '../../src/runs/engine/run-kind.ts'
 import { finetune, pretrain, type RunListener, resume, runInSubprocess } from '../../src/runs/index.ts'
 import { kindOf, startOf } from '../../src/runs/kinds.ts'
 import { predictRun } from '../../src/runs/plan/predict-run.ts'

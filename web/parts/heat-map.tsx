@@ -5,7 +5,7 @@ import { formatValue } from '../format.ts'
 import { Scroll } from './scroll.tsx'
 
 /** One row. */
-export interface HeatRow {
+interface HeatRow {
   key: string
   name: string
   /** One for each position; null where there is none. */

@@ -1,8 +1,7 @@
 // What can be done to a run: stop, resume, checkpoint, console, a new run from it, delete. Used by the table and the page of the run.
 import { useSignal } from '@preact/signals'
 import { useEffect, useId, useRef } from 'preact/hooks'
-import type { RunRow } from '../../src/serving/studio/types/api-types.ts'
-import type { ConsoleMessage, ControlAnswer } from '../../src/serving/studio/types/control-types.ts'
+import type { ConsoleMessage, ControlAnswer, RunRow } from '../../src/serving/studio/types/api-types.ts'
 import { follow, runPath, sendJson } from '../api.ts'
 import { linkTo } from '../router.ts'
 import { attempt } from './messages.tsx'
@@ -32,7 +31,7 @@ export const MainAction = ({ run }: { run: RunRow }) => {
 const maxConsole = 256 * 1024
 
 /** What the program of a run prints, as it prints it. */
-export const Console = ({ id }: { id: string }) => {
+const Console = ({ id }: { id: string }) => {
   const output = useSignal<{ text: string; missing: boolean } | undefined>(undefined)
   const frame = useRef<HTMLElement>(null)
   useEffect(

@@ -1,12 +1,19 @@
 // Shared parts of the three bottleneck methods: their settings, and where the bottlenecks are inserted.
 import { z } from 'zod'
-import { ConfigError } from '../../core/index.ts'
+import { ConfigError, createRandom } from '../../core/index.ts'
 import type { Model } from '../../models/index.ts'
 import { activationNames, Linear, Mlp } from '../../nn/index.ts'
-import { type AttachContext, type Attachment, adapterFields, layerNumber, type Placement } from '../adapter.ts'
+import { isPlanning } from '../../tensor/index.ts'
+import {
+  type AttachContext,
+  type Attachment,
+  adapterFields,
+  layerNumber,
+  type MethodTraining,
+  type Placement,
+} from '../adapter.ts'
 import { attachInvertible } from './invertible.ts'
 import { BottleneckLayer, type BottleneckShape } from './layer.ts'
-import { dropAtRandom } from './random-drop.ts'
 
 /** Settings of a bottleneck method. @param defaults those of its publication */
 export const bottleneckFields = (defaults: { scale: number }) => ({
@@ -137,3 +144,33 @@ const shapeOf = (model: Model, { size, activation, scale }: BottleneckConfig, pa
   scale,
   parallel,
 })
+
+// AdapterDrop in its robust form: each training step leaves adapters out of a random number of the first layers.
+// @source arXiv:2010.11918, section 4.1
+
+/**
+ * Leaves bottlenecks out of the first 0 to `most` layers in each step; the number depends on the seed and the step alone.
+ * @throws ConfigError for a number that would leave none
+ */
+const dropAtRandom = (placements: readonly Placement[], most: number): MethodTraining => {
+  const numbered = placements.flatMap(({ path, adapter }) =>
+    adapter instanceof BottleneckLayer ? [{ layer: layerNumber(path), adapter }] : [],
+  )
+  const first = Math.min(...numbered.map(({ layer }) => layer))
+  const last = Math.max(...numbered.map(({ layer }) => layer))
+  if (last === first)
+    throw new ConfigError('`adapter.randomDropLayers` needs adapters in two layers or more: remove it.')
+  if (most <= first || most > last)
+    throw new ConfigError(
+      `Expected ${first + 1} to ${last} for \`adapter.randomDropLayers\`, so that steps differ and one layer always has its adapter, got ${most}.`,
+    )
+  const dropBelow = (count: number) => {
+    for (const { layer, adapter } of numbered) adapter.drop(layer < count)
+  }
+  return {
+    // Plans take the memory of a step with all adapters.
+    beginStep: ({ seed, step }) =>
+      dropBelow(isPlanning() ? 0 : createRandom(`${seed}/adapter-drop/${step}`).integer(most + 1)),
+    endStep: () => dropBelow(0),
+  }
+}

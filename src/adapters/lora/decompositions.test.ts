@@ -1,7 +1,7 @@
 // Decompositions by their defining equations, since signs of their factors are free.
 import { describe, expect, it } from 'vitest'
 import { eye, Generator, noGrad, randn, type Tensor } from '../../tensor/index.ts'
-import { bestFactors, orthonormalFactors, sketchedFactors } from './decompositions.ts'
+import { bestFactors, orthonormalFactors, sketchedFactors } from './initialize.ts'
 
 const apart = (a: Tensor, b: Tensor) => a.sub(b).abs().max().item()
 const distance = (a: Tensor, b: Tensor) => a.sub(b).norm().item()

@@ -8,13 +8,13 @@ import { LayerAdapter } from '../layer-adapter.ts'
 import type { PeftFile } from '../peft/format.ts'
 import { isTargeted, tableNames } from '../peft/names.ts'
 import type { TargetLayer } from '../targets.ts'
-import { TABLE_PATH } from '../tied-head.ts'
+import { TABLE_PATH } from '../targets.ts'
 import { type LoraShape, scaleOf } from './layer.ts'
 
 type Way = (ids: Tensor) => Tensor
 
 /** E[ids] + scale · (B A[:, ids])ᵀ. @source peft/tuners/lora/layer.py, Embedding */
-export class EmbeddingLora extends LayerAdapter<Embedding, Way> {
+class EmbeddingLora extends LayerAdapter<Embedding, Way> {
   /** [R,vocabulary] */
   a: Tensor
   /** [width,R] */

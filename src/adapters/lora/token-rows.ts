@@ -8,12 +8,12 @@ import type { Placement } from '../adapter.ts'
 import { LayerAdapter } from '../layer-adapter.ts'
 import type { PeftFile } from '../peft/format.ts'
 import { tableNames } from '../peft/names.ts'
-import { TABLE_PATH, TIED_PATH, tiedLayer } from '../tied-head.ts'
+import { TABLE_PATH, TIED_PATH, tiedLayer } from '../targets.ts'
 
 type Way = (input: Tensor) => Tensor
 
 /** Replaces rows of an embedding, or of an output layer. @source peft/tuners/trainable_tokens/layer.py */
-export class TokenRows extends LayerAdapter<Embedding | Linear, Way> {
+class TokenRows extends LayerAdapter<Embedding | Linear, Way> {
   /** [tokens, width]; the one tensor of embedding and output layer where these are tied */
   rows: Tensor
   readonly #ids: readonly number[]

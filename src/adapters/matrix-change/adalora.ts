@@ -7,8 +7,8 @@ import { type Attachment, adapterFields, defineAdapter, type TrainingFacts } fro
 import { expectNoBias, numberField, type PeftFile } from '../peft/format.ts'
 import type { NamedLinear } from '../peft/names.ts'
 import { targetsField } from '../targets.ts'
-import { attachMatrices, type MatrixMethod, modulesOf } from './attach.ts'
 import type { MatrixLayer, Tensors } from './layer.ts'
+import { attachMatrices, type MatrixMethod, modulesOf } from './layer.ts'
 import { matrixFiles } from './peft-files.ts'
 import {
   fullMasks,

@@ -4,8 +4,7 @@ import type { Named } from '../../core/index.ts'
 import { adapterFields, defineAdapter } from '../adapter.ts'
 import { numberField } from '../peft/format.ts'
 import { targetsField } from '../targets.ts'
-import { attachMatrices, type MatrixMethod, modulesOf } from './attach.ts'
-import { initializeUniform } from './initial-values.ts'
+import { attachMatrices, initializeUniform, type MatrixMethod, modulesOf } from './layer.ts'
 import { matrixFiles } from './peft-files.ts'
 
 const schema = z.strictObject({

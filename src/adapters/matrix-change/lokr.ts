@@ -5,9 +5,8 @@ import type { Tensor } from '../../tensor/index.ts'
 import { adapterFields, defineAdapter } from '../adapter.ts'
 import { numberField } from '../peft/format.ts'
 import { targetsField } from '../targets.ts'
-import { attachMatrices, type MatrixMethod, modulesOf } from './attach.ts'
-import { initializeUniform } from './initial-values.ts'
 import type { Tensors } from './layer.ts'
+import { attachMatrices, initializeUniform, type MatrixMethod, modulesOf } from './layer.ts'
 import { matrixFiles } from './peft-files.ts'
 
 const schema = z.strictObject({
@@ -32,7 +31,7 @@ type LokrConfig = z.output<Named<'lokr', typeof schema>>
  * Two factors of a number, the smaller one first: near `factor`, or near the root of the number with -1.
  * @source peft/tuners/lokr/layer.py, factorization
  */
-export const factorize = (size: number, factor: number): [smaller: number, larger: number] => {
+const factorize = (size: number, factor: number): [smaller: number, larger: number] => {
   if (factor > 0 && size % factor === 0) return [factor, size / factor]
   const most = factor === -1 ? size : factor
   let [m, n] = [1, size]

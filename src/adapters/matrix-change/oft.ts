@@ -6,7 +6,7 @@ import { einsum, eye, Tensor, zeros } from '../../tensor/index.ts'
 import { adapterFields, defineAdapter } from '../adapter.ts'
 import { numberField } from '../peft/format.ts'
 import { targetsField } from '../targets.ts'
-import { attachMatrices, type MatrixMethod, modulesOf } from './attach.ts'
+import { attachMatrices, type MatrixMethod, modulesOf } from './layer.ts'
 import { matrixFiles } from './peft-files.ts'
 
 const schema = z.strictObject({

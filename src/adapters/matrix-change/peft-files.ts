@@ -5,8 +5,7 @@ import type { Attachment } from '../adapter.ts'
 import type { FoundAdapter, PeftContents, PeftFile, PeftFormat } from '../peft/format.ts'
 import { isTargeted, type NamedLinear, namedLinears, targetModules } from '../peft/names.ts'
 import { blockLinears, linearNames, type Targets } from '../targets.ts'
-import { attachMatrices, type MatrixMethod, sizeOf } from './attach.ts'
-import { MatrixLayer, type Tensors } from './layer.ts'
+import { attachMatrices, MatrixLayer, type MatrixMethod, sizeOf, type Tensors } from './layer.ts'
 
 /** What a method adds to the common form of its files. */
 export interface MatrixFiles<Config> {

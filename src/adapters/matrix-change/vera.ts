@@ -6,7 +6,7 @@ import { adapterFields, defineAdapter } from '../adapter.ts'
 import { expectNoBias, numberField, type PeftFile } from '../peft/format.ts'
 import type { NamedLinear } from '../peft/names.ts'
 import { targetsField } from '../targets.ts'
-import { attachMatrices, type MatrixMethod, modulesOf, sizeOf } from './attach.ts'
+import { attachMatrices, type MatrixMethod, modulesOf, sizeOf } from './layer.ts'
 import { matrixFiles } from './peft-files.ts'
 
 const schema = z.strictObject({

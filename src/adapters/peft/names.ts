@@ -4,7 +4,7 @@ import { expandRules, joinFused, splitFused } from '../../checkpoint/index.ts'
 import { type HeadType, type Model, modelKeys } from '../../models/index.ts'
 import { type KeyRule, Linear, type Module } from '../../nn/index.ts'
 import type { Tensor } from '../../tensor/index.ts'
-import { TABLE_PATH, TIED_PATH } from '../tied-head.ts'
+import { TABLE_PATH, TIED_PATH } from '../targets.ts'
 import type { PeftFile } from './format.ts'
 
 /** A linear module of transformers, and our layers that are fused in it, in order. */

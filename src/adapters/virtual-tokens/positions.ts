@@ -2,10 +2,92 @@
 // from those of the text. Independent of methods.
 import { z } from 'zod'
 import { ConfigError, ShapeError } from '../../core/index.ts'
-import type { Model } from '../../models/index.ts'
-import type { LayerCache } from '../../nn/index.ts'
-import { cat, full, keep, type Tensor, zeros } from '../../tensor/index.ts'
-import type { PackedDocuments } from './packed-documents.ts'
+import type { BodyInputs, Model } from '../../models/index.ts'
+import type { Attention, LayerCache } from '../../nn/index.ts'
+import { cat, embedding, full, keep, randint, Tensor, zeros } from '../../tensor/index.ts'
+import type { AttachContext } from '../adapter.ts'
+import { addHook, LayerAdapter, removeHook } from '../layer-adapter.ts'
+
+// Packed rows with virtual tokens: several documents in one row, each with its own virtual positions in front. One
+// lookup turns a row of virtual positions followed by the texts into that form. Independent of methods.
+
+/** Index tables of one packed batch. */
+export class PackedDocuments {
+  /** Cumulative lengths including the virtual positions, int64 [n+1] on the CPU. */
+  readonly starts: Tensor
+  /** Length of the longest document, without virtual positions. */
+  readonly longest: number
+  readonly #order: Tensor
+  readonly #text: Tensor
+
+  /**
+   * @param starts cumulative lengths without virtual positions, int64 [n+1] on the CPU
+   * @param virtual number of virtual positions of a document
+   * @param device where the tokens are
+   */
+  constructor(starts: Tensor, virtual: number, device: string) {
+    const edges = Array.from(starts.to('int64').toTypedArray() as BigInt64Array, Number)
+    const count = edges.length - 1
+    const tokens = edges[count]
+    const order = new BigInt64Array(count * virtual + tokens)
+    const text = new BigInt64Array(tokens)
+    let longest = 0
+    let at = 0
+    for (let document = 0; document < count; document++) {
+      const [from, to] = [edges[document], edges[document + 1]]
+      longest = Math.max(longest, to - from)
+      for (let place = 0; place < virtual; place++) order[at++] = BigInt(place)
+      for (let token = from; token < to; token++) {
+        text[token] = BigInt(at)
+        order[at++] = BigInt(virtual + token)
+      }
+    }
+    const wide = BigInt64Array.from(edges, (edge, document) => BigInt(edge + document * virtual))
+    this.starts = Tensor.from(wide, { shape: [count + 1] })
+    this.longest = longest
+    this.#order = Tensor.from(order, { shape: [order.length], device })
+    this.#text = Tensor.from(text, { shape: [tokens], device })
+  }
+
+  /** Repeats the first P ids before each document: [1,P+N] -> [1,n·P+N]. */
+  repeatIds(ids: Tensor): Tensor {
+    return ids.indexSelect(1, this.#order)
+  }
+
+  /** The same for vectors: [1,P+N,...] -> [1,n·P+N,...]. Gradients of the copies are summed in float32. */
+  repeat(rows: Tensor): Tensor {
+    return rowsAt(rows, this.#order)
+  }
+
+  /** Drops the virtual positions: [1,n·P+N,...] -> [1,N,...]. */
+  textOf(rows: Tensor): Tensor {
+    return rowsAt(rows, this.#text)
+  }
+
+  /** The same for ids: [1,n·P+N] -> [1,N]. */
+  textIdsOf(ids: Tensor): Tensor {
+    return ids.indexSelect(1, this.#text)
+  }
+}
+
+/** [1,R,...] at int64 [M] -> [1,M,...] */
+const rowsAt = (rows: Tensor, places: Tensor): Tensor => {
+  const [, count, ...rest] = rows.shape
+  return embedding(rows.reshape([count, -1]), places).view([1, places.shape[0], ...rest])
+}
+
+/** The documents of a packed batch; undefined for padded rows. @throws ShapeError for packed rows with a cache */
+export const packedDocuments = (
+  { inputIds, starts, cache }: BodyInputs,
+  virtual: number,
+): PackedDocuments | undefined => {
+  if (starts === undefined) return undefined
+  if (cache !== undefined)
+    throw new ShapeError(
+      'Expected no `cache` together with packed rows (`starts`), got one: a cache has one length for all rows. Pad the batch.',
+    )
+  return new PackedDocuments(starts, virtual, inputIds.device)
+}
 
 /** Learning rate of a head. Virtual tokens need a far larger one, at which a head would diverge. */
 const usualRate = 1e-3
@@ -138,3 +220,77 @@ export const cacheTextOnly = (
   },
   source: (make) => inner.source(make),
 })
+
+/**
+ * Token ids, int64 [count]: those of the text, repeated or truncated to `count`; without a text, sampled from the
+ * vocabulary.
+ * @throws ConfigError for a text without tokens
+ */
+export const initialTokenIds = (
+  model: Model,
+  count: number,
+  initialText: string | undefined,
+  { generator, encode }: Pick<AttachContext, 'generator' | 'encode'>,
+): Tensor => {
+  const { weight } = model.body.embedTokens
+  const { device } = weight
+  if (initialText === undefined)
+    return randint(0, weight.shape[0], [count], { generator, dtype: 'int64' }).to({ device })
+  if (encode === undefined)
+    throw new ConfigError('`initialText` needs a tokenizer: pass its `encode` to `applyAdapter`.')
+  const ids = encode(initialText)
+  if (ids.length === 0)
+    throw new ConfigError('Expected at least one token in `initialText`, got none. Write a longer text.')
+  const repeated = BigInt64Array.from({ length: count }, (_, at) => BigInt(ids[at % ids.length]))
+  return Tensor.from(repeated, { shape: [count], device })
+}
+
+type AttentionWay = Attention['forward']
+
+/** Passes the keys and values of an attention layer to a function. */
+class CaptureHook extends LayerAdapter<Attention, AttentionWay> {
+  readonly #cache: LayerCache
+
+  constructor(capture: LayerCache['append']) {
+    super()
+    this.#cache = { append: capture, source: (make) => make() }
+  }
+
+  wrap(_: Attention, next: AttentionWay): AttentionWay {
+    return (input, context, options = {}) => next(input, context, { ...options, cache: this.#cache })
+  }
+}
+
+/**
+ * Runs the base over tokens and passes on their keys and values in each of these layers. In front of a text, a decoder
+ * attends to such keys and values as to the tokens themselves. In an encoder-decoder, both stacks run over the tokens.
+ * @param ids int64 [P]
+ * @param take gets the index of the layer with its keys and values, [P,K·D] each, which it must copy
+ */
+export const captureKeysAndValues = (
+  model: Model,
+  hosts: readonly Attention[],
+  ids: Tensor,
+  take: (layer: number, pair: KeysAndValues) => void,
+): void => {
+  const { training } = model
+  const rows = (x: Tensor) => x.squeeze(0).flatten(1) // [1,P,K,D] -> [P,K·D]
+  model.eval()
+  const hooks = hosts.map((host, i) => {
+    const hook = new CaptureHook((key, value) => {
+      take(i, { key: rows(key), value: rows(value) })
+      return { key, value }
+    })
+    addHook(host, hook)
+    return { host, hook }
+  })
+  try {
+    model.ready()
+    const row = ids.unsqueeze(0)
+    const isPair = model.facts.decoderStartTokenId !== undefined
+    model.body.forward({ inputIds: row, ...(isPair && { decoderInputIds: row }) })
+  } finally {
+    for (const { host, hook } of hooks) removeHook(host, hook)
+    if (training) model.train()
+  }
+}

@@ -6,13 +6,14 @@ import { Attention, type AttentionContext, Linear } from '../../nn/index.ts'
 import { cat, type Dtype, empty, type Generator, keep, linear, type Tensor } from '../../tensor/index.ts'
 import type { Attachment } from '../adapter.ts'
 import { LayerAdapter } from '../layer-adapter.ts'
-import { captureKeysAndValues } from './initial-tokens.ts'
-import { type PackedDocuments, packedDocuments } from './packed-documents.ts'
 import {
+  captureKeysAndValues,
   checkCount,
   checkLength,
   hasEncoder,
   type KeysAndValues,
+  type PackedDocuments,
+  packedDocuments,
   prefixed,
   prefixedPacked,
   shiftPositions,
@@ -147,7 +148,7 @@ export class PrefixBank extends LayerAdapter<Body, BodyWay> {
 type AttentionWay = Attention['forward']
 
 /** On the attention of one layer; without parameters of its own. */
-export class PrefixLayer extends LayerAdapter<Attention, AttentionWay> {
+class PrefixLayer extends LayerAdapter<Attention, AttentionWay> {
   readonly #bank: PrefixBank
   readonly #index: number
 

@@ -2,9 +2,8 @@
 import { z } from 'zod'
 import { ConfigError, type Named } from '../../core/index.ts'
 import { adapterFields, defineAdapter } from '../adapter.ts'
-import { initialTokenIds } from './initial-tokens.ts'
 import { prefixFiles } from './peft-files.ts'
-import { headLearningRateScale, headRateRatioField } from './positions.ts'
+import { headLearningRateScale, headRateRatioField, initialTokenIds } from './positions.ts'
 import { attachPrefix, initializeFromTokens } from './prefix-layer.ts'
 
 const schema = z.strictObject({

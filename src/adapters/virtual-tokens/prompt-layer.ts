@@ -14,13 +14,14 @@ import type { Embedding, LayerCache } from '../../nn/index.ts'
 import { arange, cat, freeTensors, keep, type Tensor } from '../../tensor/index.ts'
 import type { Attachment } from '../adapter.ts'
 import { LayerAdapter } from '../layer-adapter.ts'
-import { type PackedDocuments, packedDocuments } from './packed-documents.ts'
 import {
   cacheTextOnly,
   checkCount,
   checkLength,
   hasEncoder,
   type KeysAndValues,
+  type PackedDocuments,
+  packedDocuments,
   prefixed,
   shiftPositions,
   widenIds,

@@ -2,9 +2,8 @@
 import { z } from 'zod'
 import type { Named } from '../../core/index.ts'
 import { adapterFields, defineAdapter } from '../adapter.ts'
-import { initialTokenIds } from './initial-tokens.ts'
 import { promptFiles } from './peft-files.ts'
-import { headLearningRateScale, headRateRatioField } from './positions.ts'
+import { headLearningRateScale, headRateRatioField, initialTokenIds } from './positions.ts'
 import { attachPrompt } from './prompt-layer.ts'
 
 const schema = z.strictObject({

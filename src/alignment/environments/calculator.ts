@@ -6,7 +6,6 @@ import { type Tool, toolEnvironment } from './tool-environment.ts'
 const maxLength = 1000
 const maxDepth = 50
 
-/** Reads an expression from left to right. */
 class Expression {
   readonly #text: string
   #at = 0

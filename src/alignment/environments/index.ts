@@ -24,12 +24,19 @@ export {
   type GeneratedTurn,
   measureEpisodes,
   runEpisode,
+  type ScheduledTurnOptions,
   sampleOfEpisode,
+  scheduledTurns,
   type TurnGenerator,
 } from './run-episode.ts'
-export { type ScheduledTurnOptions, scheduledTurns } from './scheduled-turns.ts'
-export { parseToolCalls, type ToolCall, type ToolCalls } from './tool-calls.ts'
-export { type Tool, type ToolEnvironmentOptions, toolEnvironment } from './tool-environment.ts'
+export {
+  parseToolCalls,
+  type Tool,
+  type ToolCall,
+  type ToolCalls,
+  type ToolEnvironmentOptions,
+  toolEnvironment,
+} from './tool-environment.ts'
 
 const registry = new Registry<EnvironmentDefinition>('an environment')
 
@@ -58,10 +65,7 @@ export const environmentSchema = openUnion('type', () =>
 /** Settings of a built-in environment as a recipe writes them. */
 export type EnvironmentInput = z.input<typeof environmentSchema>
 
-/**
- * Adds an environment to recipes and flags.
- * @throws ConfigError for a `type` that is taken
- */
+/** Adds an environment to recipes and flags. @throws ConfigError for a `type` that is taken */
 export const registerEnvironment = (definition: EnvironmentDefinition): void => registry.register(definition)
 
 const isEnvironment = (input: object): input is Environment => 'step' in input && typeof input.step === 'function'

@@ -1,10 +1,10 @@
 // One episode: the model and an environment take turns. The tokens of the model are kept as it wrote them and are never encoded again; the turns
 // between are encoded as the chat template writes them, as a continuation. A mask says which tokens are the model's.
-import { ConfigError, DataError, invariant, show } from '../../core/index.ts'
-import type { FinishReason } from '../../generation/index.ts'
+import { ConfigError, createRandom, DataError, invariant, show } from '../../core/index.ts'
+import type { FinishReason, GenerationScheduler } from '../../generation/index.ts'
 import { type CompletionEncoder, type PromptRecord, type Turn, turnsOf } from '../../tasks/index.ts'
 import { encodeNextTurns, type Tokenizer } from '../../tokenizers/index.ts'
-import { limitedCall } from '../limited-call.ts'
+import { limitedCall } from '../rewards/call-reward.ts'
 import type { RewardSample } from '../rewards/index.ts'
 import { type Environment, EnvironmentError, type EnvironmentStep, type EpisodeSettings } from './environment.ts'
 
@@ -68,7 +68,6 @@ export interface Episode {
   failure?: string
 }
 
-/** The tokens of an episode, as it grows. */
 class EpisodeTokens {
   readonly ids: number[] = []
   readonly #mask: number[] = []
@@ -260,7 +259,6 @@ export const sampleOfEpisode = (record: PromptRecord, episode: Episode): RewardS
   }
 }
 
-/** What episodes are measured by. */
 type MeasuredEpisode = Pick<Episode, 'ids' | 'mask' | 'turns' | 'end'>
 
 /** Means over episodes, for monitoring: turns, shares of ends, and the share of tokens that the model did not write. */
@@ -278,3 +276,30 @@ export const measureEpisodes = (episodes: readonly MeasuredEpisode[]): Record<st
     environmentTokens: total === 0 ? 0 : 1 - own / total,
   }
 }
+
+/** How turns are sampled. */
+export interface ScheduledTurnOptions {
+  /** Seed of the episode: another one for each episode of a group. */
+  seed: number | string
+  endTokens: readonly number[]
+  /** Divides the logits (default: 1); `greedy` takes the most likely tokens. */
+  temperature?: number | 'greedy'
+}
+
+/** Writes the turns of one episode with the model of a scheduler, with the log-probabilities that each token was sampled with. */
+export const scheduledTurns =
+  (scheduler: GenerationScheduler, { seed, endTokens, temperature = 1 }: ScheduledTurnOptions): TurnGenerator =>
+  async (ids, { maxNewTokens, turn, signal }) => {
+    const sampling =
+      temperature === 'greedy'
+        ? {}
+        : { sample: true, temperature, seed: createRandom(`${seed}/turn/${turn}`).integer(2 ** 31) }
+    const { result } = scheduler.submit({
+      prompt: [...ids],
+      options: { maxNewTokens, eosTokenIds: [...endTokens], ...sampling },
+      logProbs: 'model',
+      signal,
+    })
+    const { ids: own, finishReason, logProbs } = await result
+    return { ids: own, finishReason, ...(logProbs === undefined ? {} : { logProbs }) }
+  }

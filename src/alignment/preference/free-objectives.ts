@@ -10,7 +10,6 @@ const scaleField = (beta: number) => z.number().positive().default(beta).describ
 const targetField = (ratio: number) =>
   z.number().nonnegative().default(ratio).describe('target of the reward margin, divided by beta (gamma / beta)')
 
-/** Log-probability per token. */
 const perToken = ({ policy, length }: PairSide): Tensor => policy.div(length)
 
 export const simpo = definePairs({

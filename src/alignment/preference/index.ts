@@ -7,8 +7,7 @@ import { kto } from './kto.ts'
 import { discopop, dpo, dpoNorm, exo, hinge, ipo, ipoSum, robustDpo } from './margin-objectives.ts'
 import type { PreferenceContext, PreferenceDefinition } from './objective.ts'
 import type { PreferencePair, RatedCompletion } from './pairs.ts'
-import { apoDown, apoZero, bco, nca, sppo } from './reward-objectives.ts'
-import { aot, aotUnpaired } from './sorted-objectives.ts'
+import { aot, aotUnpaired, apoDown, apoZero, bco, nca, sppo } from './reward-objectives.ts'
 
 const registry = new Registry<PreferenceDefinition>('a preference objective')
 
@@ -61,10 +60,7 @@ export type PreferenceConfig = z.output<typeof preferenceSchema>
 /** Settings of a built-in preference objective as a recipe writes them. */
 export type PreferenceInput = z.input<typeof preferenceSchema>
 
-/**
- * Adds a preference objective to recipes and flags.
- * @throws ConfigError for a `type` that is taken
- */
+/** Adds a preference objective to recipes and flags. @throws ConfigError for a `type` that is taken */
 export const registerPreference = (definition: PreferenceDefinition): void => registry.register(definition)
 
 /** Names of all preference objectives, in the order in which they were added. */
@@ -105,6 +101,7 @@ export const ratingCriterion = (
   return definition.criterion(config, context)
 }
 
+export { assertEqualities, type StartEquality, type StartOptions, startEqualities } from '../start-equalities.ts'
 export type {
   BatchLogProbs,
   PairDefinition,
@@ -119,4 +116,3 @@ export type {
 } from './objective.ts'
 export { definePairs } from './pair-criterion.ts'
 export { type PreferencePair, pairOf, type RatedCompletion } from './pairs.ts'
-export { assertEqualities, type StartEquality, type StartOptions, startEqualities } from './start-equalities.ts'

@@ -24,13 +24,18 @@ import {
   type TokenLogProbs,
   wideSumByCompletion,
 } from '../log-probs.ts'
-import { MetricSums } from '../metric-sums.ts'
 import type { Reference } from '../reference.ts'
 import { scoreCompletions } from '../score-completions.ts'
 import { betaField, followFields, type RatingDefinition, syncOf } from './objective.ts'
 import { expectReference, lessLikely, lowVarianceKl, shareAbove } from './pair-criterion.ts'
-import { describeCompletion, preparedOf, type RatedCompletion, showCompletion } from './pairs.ts'
-import { ReferenceSync } from './reference-sync.ts'
+import {
+  describeCompletion,
+  MetricSums,
+  preparedOf,
+  type RatedCompletion,
+  ReferenceSync,
+  showCompletion,
+} from './pairs.ts'
 
 const weightField = (kind: string) =>
   z.number().positive().default(1).describe(`weight of ${kind} answers; make up for unequal numbers of both`)

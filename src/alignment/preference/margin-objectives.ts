@@ -3,7 +3,6 @@
 import { z } from 'zod'
 import { ConfigError } from '../../core/index.ts'
 import type { Tensor } from '../../tensor/index.ts'
-import { scoreOf } from './divergence.ts'
 import {
   betaField,
   type Divergence,
@@ -14,14 +13,37 @@ import {
 } from './objective.ts'
 import { definePairs } from './pair-criterion.ts'
 
+// @source arXiv:2309.16240
+/** Exponents are limited, since the exponential of a log-ratio of a thousand nats is infinite. */
+const mostExponent = 80
+
+const exponential = (x: Tensor): Tensor => x.clamp({ max: mostExponent }).exp()
+
+/** Score of a log-ratio, float64 [P], with its gradient. */
+const scoreOf = (
+  { ratio }: PairSide,
+  { divergence, divergenceAlpha: alpha }: { divergence: Divergence; divergenceAlpha: number },
+): Tensor => scores[divergence](ratio, alpha)
+
+const scores: Record<Divergence, (ratio: Tensor, alpha: number) => Tensor> = {
+  'reverse-kl': (ratio) => ratio,
+  // 1 - 1/u
+  'forward-kl': (ratio) => exponential(ratio.neg()).neg().add(1),
+  // log(2u / (1 + u))
+  'jensen-shannon': (ratio) => ratio.logSigmoid().add(Math.log(2)),
+  // (u^(alpha - 1) - 1) / (alpha - 1)
+  alpha: (ratio, alpha) =>
+    exponential(ratio.mul(alpha - 1))
+      .sub(1)
+      .div(alpha - 1),
+}
+
 interface Scored {
   divergence: Divergence
   divergenceAlpha: number
 }
 
-/** Score of the completion as a whole. */
 const summed = (config: Scored) => (side: PairSide) => scoreOf(side, config)
-/** Score per token. */
 const averaged = (config: Scored) => (side: PairSide) => scoreOf(side, config).div(side.length)
 
 /** An objective of `margin = score(chosen) - score(rejected)`. */
@@ -43,15 +65,16 @@ export const logistic = (logits: Tensor, smoothing = 0): Tensor => {
 
 const smoothed = smoothingField(0, 'share of pairs whose labels are taken to be wrong (conservative DPO)')
 
+/** What objectives share whose loss is logistic. */
+export const logisticStart = { reference: true, learningRate: 1e-6, lossAtReference: () => Math.LN2 }
+
 // The learning rate is TRL's. Adapters take ten times as much (`adapterLearningRate`): 1e-5, as TRL's guide to DPO with PEFT has it.
 export const dpo = definePairs({
   type: 'dpo',
   source: 'arXiv:2305.18290',
   summary: 'direct preference optimisation: logistic loss of the reward margin',
   config: z.strictObject({ beta: betaField(0.1), labelSmoothing: smoothed, ...referenceFields }),
-  reference: true,
-  learningRate: 1e-6,
-  lossAtReference: () => Math.LN2,
+  ...logisticStart,
   create: (config) =>
     ofMargin(config, summed(config), (margin) => logistic(margin.mul(config.beta), config.labelSmoothing)),
 })
@@ -77,9 +100,7 @@ export const robustDpo = definePairs({
     labelSmoothing: smoothingField(0.1, 'share of pairs whose labels are taken to be wrong'),
     ...referenceFields,
   }),
-  reference: true,
-  learningRate: 1e-6,
-  lossAtReference: () => Math.LN2,
+  ...logisticStart,
   create: (config) =>
     ofMargin(config, summed(config), (margin) => {
       const { labelSmoothing: noise, beta } = config

@@ -75,7 +75,6 @@ export interface PreferenceContext {
   maxLength?: number
 }
 
-/** What all preference objectives declare. */
 interface Declared<Schema extends z.ZodObject, Type extends string> {
   /** Name in recipes and flags. */
   type: Type
@@ -116,7 +115,6 @@ export type PreferenceDefinition<Schema extends z.ZodObject = z.ZodObject, Type 
   | PairDefinition<Schema, Type>
   | RatingDefinition<Schema, Type>
 
-/** Settings of objectives that need no reference. */
 export const freeFields = (sftWeight: number) => ({
   sftWeight: z
     .number()
@@ -137,10 +135,8 @@ export const betaField = (beta: number) =>
 export const smoothingField = (value: number, help: string) => z.number().min(0).lt(0.5).default(value).describe(help)
 
 const divergences = ['reverse-kl', 'forward-kl', 'jensen-shannon', 'alpha'] as const
-/** Divergence between policy and reference. */
 export type Divergence = (typeof divergences)[number]
 
-/** How the reference follows the policy. */
 export const followFields = {
   referenceSyncSteps: z
     .int()
@@ -157,7 +153,6 @@ export const followFields = {
     .describe('TR-DPO: share of the policy in the new reference model; 1 copies the policy'),
 }
 
-/** Settings of objectives that compare with a reference. */
 export const referenceFields = {
   ...freeFields(0),
   tailWeight: z
@@ -211,7 +206,6 @@ export const referenceOptions = (config: ReferenceSettings): PairOptions => {
   }
 }
 
-/** The shared settings of an objective without a reference. */
 export const freeOptions = ({ sftWeight, weighting }: { sftWeight: number; weighting: boolean }): PairOptions => ({
   sftWeight,
   sftPrompt: false,

@@ -24,7 +24,6 @@ import {
   type TokenLogProbs,
   wideSumByCompletion,
 } from '../log-probs.ts'
-import { MetricSums } from '../metric-sums.ts'
 import type { Reference } from '../reference.ts'
 import { scoreCompletions } from '../score-completions.ts'
 import type {
@@ -36,8 +35,14 @@ import type {
   PreferenceContext,
   PreferenceDefinition,
 } from './objective.ts'
-import { describeCompletion, type PreferencePair, preparedOf, showCompletion } from './pairs.ts'
-import { ReferenceSync } from './reference-sync.ts'
+import {
+  describeCompletion,
+  MetricSums,
+  type PreferencePair,
+  preparedOf,
+  ReferenceSync,
+  showCompletion,
+} from './pairs.ts'
 
 /** A batch of P pairs with N scored tokens; completions are in the order chosen, rejected, chosen … */
 interface PairBatch extends CompletionBatch {
@@ -58,7 +63,6 @@ interface PairBatch extends CompletionBatch {
   constants: Tensor
 }
 
-/** Names of the loss terms. */
 const preferenceTerm = 'preference'
 const sftTerm = 'sft'
 

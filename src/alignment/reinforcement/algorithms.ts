@@ -36,7 +36,13 @@ export const defineAlgorithm = <const Type extends string>(
   definition: AlgorithmDefinition<Type>,
 ): AlgorithmDefinition<Type> => definition
 
-const group: AdvantageInput = { type: 'group-relative' }
+/** GRPO and its relatives. */
+const groupRelative = {
+  advantages: { type: 'group-relative' },
+  answersPerPrompt: 8,
+  epochs: 1,
+  expectation: 'biased',
+} as const
 
 const registry = new Registry<AlgorithmDefinition>('a reinforcement learning algorithm')
 
@@ -57,93 +63,70 @@ export const algorithms = registry.builtIn([
     type: 'grpo',
     source: 'arXiv:2402.03300',
     summary: 'group-relative policy optimisation',
-    advantages: group,
+    ...groupRelative,
     loss: { type: 'grpo' },
-    answersPerPrompt: 8,
-    epochs: 1,
-    expectation: 'biased',
   }),
   defineAlgorithm({
     type: 'dr-grpo',
     source: 'arXiv:2503.20783',
     summary: 'GRPO without division by the deviation and by the length of each answer',
-    advantages: { ...group, scale: 'none' },
+    ...groupRelative,
+    advantages: { type: 'group-relative', scale: 'none' },
     loss: { type: 'dr-grpo' },
-    answersPerPrompt: 8,
-    epochs: 1,
     expectation: 'proportional',
   }),
   defineAlgorithm({
     type: 'dapo',
     source: 'arXiv:2503.14476',
     summary: 'GRPO with a higher upper clip, mean over tokens, dynamic sampling and masked truncated answers',
-    advantages: group,
+    ...groupRelative,
     loss: { type: 'dapo' },
     answersPerPrompt: 16,
-    epochs: 1,
     maskTruncated: true,
     dynamicSampling: true,
-    expectation: 'biased',
   }),
   defineAlgorithm({
     type: 'gspo',
     source: 'arXiv:2507.18071',
     summary: 'GRPO with ratios of whole answers',
-    advantages: group,
+    ...groupRelative,
     loss: { type: 'gspo' },
-    answersPerPrompt: 8,
-    epochs: 1,
-    expectation: 'biased',
   }),
   defineAlgorithm({
     type: 'gspo-token',
     source: 'arXiv:2507.18071',
     summary: 'GSPO with a gradient for each token',
-    advantages: group,
+    ...groupRelative,
     loss: { type: 'gspo-token' },
-    answersPerPrompt: 8,
-    epochs: 1,
-    expectation: 'biased',
   }),
   defineAlgorithm({
     type: 'cispo',
     source: 'arXiv:2506.13585',
     summary: 'clipped ratios as weights, so that no token loses its gradient',
-    advantages: group,
+    ...groupRelative,
     loss: { type: 'cispo' },
-    answersPerPrompt: 8,
-    epochs: 1,
-    expectation: 'biased',
   }),
   defineAlgorithm({
     type: 'sapo',
     source: 'arXiv:2511.20347',
     summary: 'a smooth gate in place of clipping',
-    advantages: group,
+    ...groupRelative,
     loss: { type: 'sapo' },
-    answersPerPrompt: 8,
-    epochs: 1,
-    expectation: 'biased',
   }),
   defineAlgorithm({
     type: 'gmpo',
     source: 'arXiv:2507.20673',
     summary: 'geometric mean of the ratios of an answer',
-    advantages: group,
+    ...groupRelative,
     loss: { type: 'gmpo' },
-    answersPerPrompt: 8,
-    epochs: 1,
-    expectation: 'biased',
   }),
   defineAlgorithm({
     type: 'gdpo',
     source: 'arXiv:2601.05242',
     summary: 'GRPO for several reward functions, each normalised on its own',
+    ...groupRelative,
     advantages: { type: 'gdpo' },
     loss: { type: 'grpo' },
-    answersPerPrompt: 8,
-    epochs: 1,
-    expectation: 'biased',
   }),
   defineAlgorithm({
     type: 'rloo',
@@ -209,10 +192,7 @@ export const algorithmTypes = (): string[] => registry.types
 /** The algorithm of a name, if there is one. */
 export const findAlgorithm = (type: string): AlgorithmDefinition | undefined => registry.find(type)
 
-/**
- * Adds an algorithm to recipes and flags.
- * @throws ConfigError for a `type` that is taken
- */
+/** Adds an algorithm to recipes and flags. @throws ConfigError for a `type` that is taken */
 export const registerAlgorithm = (definition: AlgorithmDefinition): void => registry.register(definition)
 
 /** Whether an algorithm trains a critic. */

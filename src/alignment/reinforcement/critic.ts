@@ -2,14 +2,14 @@
 // policy's frozen base with an adapter of its own, or over another model. So policy, critic, reward model and reference can
 // be adapters of one frozen base.
 import { setImmediate } from 'node:timers/promises'
+import { z } from 'zod'
 import { type AdapterInput, adaptersOf, addAdapter } from '../../adapters/index.ts'
 import { ConfigError } from '../../core/index.ts'
-import { planMicroBatches } from '../../data/index.ts'
 import { type BodyInputs, type Model, RewardHead, withHead } from '../../models/index.ts'
-import { positionsIn, sharesPrompts, toInt64 } from '../../objectives/index.ts'
+import { sharesPrompts, toInt64 } from '../../objectives/index.ts'
 import { cat, Generator, noGrad, scope, type Tensor } from '../../tensor/index.ts'
 import { type CompletionBatch, type CompletionTokens, collateCompletions, completionLength } from '../log-probs.ts'
-import { inShares, type ScoreCompletionsOptions } from '../score-completions.ts'
+import { inShares, microBatchesOf, type ScoreCompletionsOptions } from '../score-completions.ts'
 
 /** A critic. */
 export interface Critic {
@@ -90,7 +90,6 @@ const headOf = ({ model }: Critic): RewardHead => {
   )
 }
 
-/** Whether the critic reads the hidden states of the policy. */
 export const sharesHiddenStates = ({ model, adapter }: Critic, policy: Model): boolean =>
   model.body === policy.body && adapter === undefined
 
@@ -186,15 +185,14 @@ const scoreOwnValues = async (
   examples: readonly CompletionTokens[],
   options: Omit<ScoreCompletionsOptions, 'temperature'>,
 ): Promise<Float32Array[]> => {
-  const { microTokens, padded, device = critic.model.body.embedTokens.device, signal } = options
+  const { device = critic.model.body.embedTokens.device, signal } = options
   const shared = options.shared === true && criticSharesPrompts(critic, policy)
-  const lengths = examples.map(positionsIn({ tokens: ({ ids }: CompletionTokens) => ids.length }, critic.model))
-  const packs = !padded && critic.model.facts.packs !== false
+  const { packs, batches } = microBatchesOf(critic.model, examples, options)
   const values: Float32Array[] = []
   const inTraining = [critic.model, policy].filter(({ training }) => training)
   for (const model of inTraining) model.eval()
   try {
-    for (const indices of planMicroBatches(lengths, microTokens, !packs)) {
+    for (const indices of batches) {
       // Signals and timers run between micro-batches.
       await setImmediate()
       signal?.throwIfAborted()
@@ -217,4 +215,39 @@ const scoreOwnValues = async (
     for (const model of inTraining) model.train()
   }
   return values
+}
+
+// @source arXiv:1707.06347; with clipping as in OpenAI's baselines
+export const valueLossSchema = z.strictObject({
+  coefficient: z.number().positive().default(0.1).describe('weight of the loss of the critic'),
+  clip: z
+    .number()
+    .positive()
+    .nullable()
+    .default(0.2)
+    .describe('largest change of a value that lowers the loss; null for none'),
+})
+
+type ValueLossConfig = z.output<typeof valueLossSchema>
+
+/**
+ * `½ · max((V − R)², (V_old + clip(V − V_old) − R)²)` of each token.
+ * @param values float32 [N], with a gradient
+ * @param targets.returns float32 [N]
+ * @param targets.oldValues float32 [N], before the update
+ * @returns `clipped`: bool [N], tokens whose clipped value has the larger error
+ */
+export const valueLosses = (
+  values: Tensor,
+  { returns, oldValues }: { returns: Tensor; oldValues: Tensor },
+  { clip }: Pick<ValueLossConfig, 'clip'>,
+): { losses: Tensor; clipped?: Tensor } => {
+  const plain = values.sub(returns).square()
+  if (clip === null) return { losses: plain.mul(0.5) }
+  // Within the bounds the value itself, not a rounded sum, so that both errors are equal there.
+  const moved = values
+    .clamp({ min: oldValues.sub(clip), max: oldValues.add(clip) })
+    .sub(returns)
+    .square()
+  return { losses: plain.maximum(moved).mul(0.5), clipped: noGrad(() => moved.gt(plain)) }
 }

@@ -1,5 +1,8 @@
 // Reinforcement learning from rewards: advantages, policy losses, critics, and choosing among answers. What the other
 // folders of alignment and its users need of it.
+
+export { type RolloutEqualityOptions, rolloutEqualities } from '../start-equalities.ts'
+export { discountedReturns, generalizedAdvantages } from './advantages/gae.ts'
 export * from './advantages/index.ts'
 export {
   type AlgorithmDefinition,
@@ -21,9 +24,7 @@ export {
   criticValues,
   scoreValues,
 } from './critic.ts'
-export { discountedReturns, generalizedAdvantages } from './generalized-advantages.ts'
-export { type AdaptiveKlConfig, adaptiveKlSchema, KlController } from './kl-controller.ts'
-export { lossKl, rewardKl } from './kl-divergence.ts'
+export { type AdaptiveKlConfig, adaptiveKlSchema, KlController, lossKl, rewardKl } from './kl-divergence.ts'
 export { type OracleOptions, type OracleRow, policyGradientOracle } from './oracle.ts'
 export { type PolicyParts, policyCriterion } from './policy-criterion.ts'
 export {
@@ -61,5 +62,4 @@ export {
   raftSelection,
   rejectionSample,
 } from './selection.ts'
-export { type RolloutEqualityOptions, rolloutEqualities } from './start-equalities.ts'
 export { explainedVariance, whiten } from './whitening.ts'

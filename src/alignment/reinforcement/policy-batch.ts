@@ -8,7 +8,7 @@ import type { PolicyConfig } from './policy-settings.ts'
 import { type RolloutExample, trainedTokens, trainedValues } from './rollout-example.ts'
 
 /** Targets of the critic; M is the number of its values in the batch. */
-export interface ValueTargets {
+interface ValueTargets {
   /** int64 [M]: positions of the batch. */
   places: Tensor
   /** float32 [M] */

@@ -14,13 +14,12 @@ import {
 } from '../../objectives/index.ts'
 import { cat, checkpoint, linear, type Tensor } from '../../tensor/index.ts'
 import { hiddenStates, logProbsOfHidden } from '../log-probs.ts'
-import { type Critic, criticSharesPrompts, criticValues, sharesHiddenStates } from './critic.ts'
-import { KlController } from './kl-controller.ts'
+import { type Critic, criticSharesPrompts, criticValues, sharesHiddenStates, valueLosses } from './critic.ts'
+import { KlController } from './kl-divergence.ts'
 import { collateRollouts, type PolicyBatch, policyWeight } from './policy-batch.ts'
 import type { PolicyConfig } from './policy-settings.ts'
 import { policyLoss, policyTerms } from './policy-terms.ts'
 import { checkRollouts, type RolloutExample, trainedValues } from './rollout-example.ts'
-import { valueLosses } from './value-loss.ts'
 
 /** What a policy criterion is made of beside its settings. */
 export interface PolicyParts {

@@ -1,12 +1,10 @@
 // Settings of the policy criterion: the loss and what is added to it, one strict schema.
 import { z } from 'zod'
-import { adaptiveKlSchema } from './kl-controller.ts'
-import { lossKlEstimators } from './kl-divergence.ts'
+import { valueLossSchema } from './critic.ts'
+import { adaptiveKlSchema, lossKlEstimators } from './kl-divergence.ts'
 import { policyLossSchema } from './policy-losses/index.ts'
-import { valueLossSchema } from './value-loss.ts'
 
-/** Settings of the KL divergence from the reference as a part of the loss. */
-export const lossKlSchema = z.strictObject({
+const lossKlSchema = z.strictObject({
   coefficient: z.number().nonnegative().default(0.04).describe('coefficient of the KL divergence in the loss, β'),
   estimator: z
     .enum(lossKlEstimators)
@@ -24,7 +22,7 @@ export const lossKlSchema = z.strictObject({
 })
 
 /** Settings of the correction for probabilities that differ between sampling and training. */
-export const importanceSchema = z.strictObject({
+const importanceSchema = z.strictObject({
   level: z
     .enum(['token', 'answer'])
     .default('token')

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { adaptiveKlSchema, KlController } from './kl-controller.ts'
+import { adaptiveKlSchema, KlController } from './kl-divergence.ts'
 import { combineRewards, klRewards, rewardShapingSchema, shapeReward, withScore } from './reward-shaping.ts'
 import { explainedVariance, whiten } from './whitening.ts'
 

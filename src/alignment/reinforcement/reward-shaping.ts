@@ -4,7 +4,6 @@ import { z } from 'zod'
 import { ConfigError } from '../../core/index.ts'
 import { type RewardKlEstimator, rewardKl, rewardKlEstimators } from './kl-divergence.ts'
 
-/** Settings of the soft penalty of long answers. */
 const overlongSchema = z.strictObject({
   maxLength: z.int().positive().describe('completion tokens from which the full penalty applies'),
   zone: z.int().positive().describe('completion tokens before maxLength in which the penalty grows linearly'),

@@ -31,7 +31,6 @@ export interface RolloutExample extends CompletionTokens {
   policyFrozen?: boolean
 }
 
-/** Names of the arrays that have one entry per completion token. */
 const perToken = [
   'mask',
   'advantages',

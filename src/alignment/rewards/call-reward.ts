@@ -1,16 +1,57 @@
 // One call of a reward function with a time limit: whatever the function does, the result is a finite number, null or a failure for each
 // sample. Independent of caches and weights.
+
+import { setMaxListeners } from 'node:events'
 import { setTimeout as wait } from 'node:timers/promises'
 import { ConfigError, show } from '../../core/index.ts'
-import { limitedCall } from '../limited-call.ts'
+import { isTimeout, runWithTimeLimit } from '../../tokenizers/index.ts'
 import { RewardError, type RewardFailure, type RewardFunction, type RewardSample, type RewardValues } from './reward.ts'
+
+interface CallLimits {
+  seconds: number
+  signal: AbortSignal
+  /** The error when the time is over. */
+  tooLate(): Error
+}
+
+/**
+ * Calls `work` and waits for its result. What it does before it first waits is interrupted when the time is over; later work is left behind,
+ * with its own signal aborted.
+ * @throws what `work` throws, the error of `tooLate`, or the signal's reason when it is aborted
+ */
+export const limitedCall = async <Result>(
+  work: (signal: AbortSignal) => Result | Promise<Result>,
+  { seconds, signal, tooLate }: CallLimits,
+): Promise<Result> => {
+  signal.throwIfAborted()
+  // Many calls wait for one signal at the same time, which is no leak.
+  setMaxListeners(0, signal)
+  const own = new AbortController()
+  let timer: NodeJS.Timeout | undefined
+  let onAbort: (() => void) | undefined
+  const ended = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(tooLate()), seconds * 1000)
+    onAbort = () => reject(signal.reason)
+    signal.addEventListener('abort', onAbort, { once: true })
+  })
+  try {
+    const result = runWithTimeLimit(() => work(own.signal), seconds * 1000)
+    return await Promise.race([result, ended])
+  } catch (error) {
+    if (signal.aborted) throw signal.reason
+    throw isTimeout(error) ? tooLate() : error
+  } finally {
+    clearTimeout(timer)
+    if (onAbort !== undefined) signal.removeEventListener('abort', onAbort)
+    own.abort()
+  }
+}
 
 const defaultTimeoutSeconds = 60
 const firstPauseSeconds = 0.1
 const longestPauseSeconds = 10
 
-/** The outcome of the samples of a call. */
-export interface RewardCall {
+interface RewardCall {
   /** In the order of the samples; undefined where the function failed. */
   values: (number | null | undefined)[]
   /** Calls that were made, repeated ones included. */

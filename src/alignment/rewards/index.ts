@@ -1,16 +1,10 @@
 // The registry of rewards of answers: their schemas, how they are opened, scored and checked. Recipes, flags and tests derive from it.
 import { z } from 'zod'
 import { ConfigError, didYouMean, openUnion, parseConfig, Registry, unwrap } from '../../core/index.ts'
-import { answerLength } from './answer-length.ts'
 import { code } from './code/code.ts'
-import { environmentReward } from './environment-reward.ts'
-import { finished } from './finished.ts'
 import { http } from './http.ts'
-import { classifier } from './models/classifier.ts'
-import { rewardModel } from './models/reward-model.ts'
-import { numericMatch } from './numeric-match.ts'
-import { regularExpression } from './regular-expression.ts'
-import { repetition } from './repetition.ts'
+import { classifier, rewardModel } from './models/model-rewards.ts'
+import { exactMatch, numericMatch, textMetric } from './reference-rewards.ts'
 import {
   type RewardContext,
   type RewardDefinition,
@@ -18,10 +12,8 @@ import {
   rewardFields,
   type ScoreFunction,
 } from './reward.ts'
-import { sections } from './sections.ts'
-import { exactMatch, textMetric } from './text-metric.ts'
+import { answerLength, environmentReward, finished, regularExpression, repetition, sections } from './text-rewards.ts'
 
-export { type CheckRewardsOptions, checkRewards, type RewardCheck } from './check-rewards.ts'
 export {
   defineReward,
   type RewardContext,
@@ -40,6 +32,9 @@ export {
 } from './reward.ts'
 export { openRewardCache, type RewardCache, type RewardCacheOptions } from './reward-cache.ts'
 export {
+  type CheckRewardsOptions,
+  checkRewards,
+  type RewardCheck,
   type RewardStatistics,
   type SampleRewards,
   type ScoredSamples,

@@ -2,7 +2,7 @@
 // sample do not depend on the other samples, nor on the order in which calls end.
 import { ConfigError } from '../../core/index.ts'
 import { callReward } from './call-reward.ts'
-import type { RewardError, RewardFailure, RewardFunction, RewardSample } from './reward.ts'
+import { RewardError, type RewardFailure, type RewardFunction, type RewardLimits, type RewardSample } from './reward.ts'
 import { type RewardCache, rewardKey } from './reward-cache.ts'
 
 /** How samples are scored. */
@@ -58,7 +58,6 @@ export interface ScoredSamples {
 
 const defaultConcurrency = 8
 
-/** One call that is to be made. */
 interface PlannedCall {
   reward: RewardFunction
   run(signal: AbortSignal): Promise<void>
@@ -103,7 +102,6 @@ const runCalls = async (
   if (failure !== undefined) throw failure.error
 }
 
-/** The values of one function, while its calls are made. */
 class FunctionScores {
   readonly reward: RewardFunction
   readonly statistics: RewardStatistics
@@ -179,7 +177,6 @@ class FunctionScores {
     this.statistics.lastFailure = message
   }
 
-  /** The statistics of the values. */
   finish(): RewardStatistics {
     const found = this.values.filter((value) => typeof value === 'number')
     const mean = found.reduce((sum, value) => sum + value, 0) / found.length
@@ -189,7 +186,6 @@ class FunctionScores {
   }
 }
 
-/** The weighted sum of a sample's rewards. */
 const sumOf = (columns: readonly FunctionScores[], sample: number, { episode }: RewardSample): number | null => {
   if (episode?.failed === true) return null
   let sum: number | null = null
@@ -231,4 +227,96 @@ export const scoreSamples = async (
     })),
     functions: columns.map((column) => column.finish()),
   }
+}
+
+/** How rewards are checked. */
+export interface CheckRewardsOptions {
+  /** Largest difference that is accepted, as a share of the reward where that is above 1 (default: 1e-4). */
+  tolerance?: number
+  concurrency?: number
+  signal?: AbortSignal | undefined
+}
+
+/** What was found about one function. */
+export interface RewardCheck {
+  name: string
+  samples: number
+  /** Samples that it does not apply to. */
+  unscored: number
+  failed: number
+  /** Between the two scores of a sample; 0 where all are equal to the bit. */
+  largestDifference: number
+  /** Whether all samples have one reward, from which nothing can be learned. */
+  constant: boolean
+  /** Seconds per sample of the batch. */
+  seconds: number
+}
+
+/** The function without its identity, so that equal samples are scored again. */
+const uncached = (reward: RewardFunction, limits: RewardLimits = {}): RewardFunction => ({
+  name: reward.name,
+  weight: reward.weight,
+  score: (samples, options) => reward.score(samples, options),
+  timeoutSeconds: reward.timeoutSeconds,
+  attempts: reward.attempts,
+  onFailure: reward.onFailure,
+  samplesPerCall: reward.samplesPerCall,
+  concurrency: reward.concurrency,
+  ...limits,
+})
+
+const difference = (one: number | null, other: number | null): number => {
+  if (one === null || other === null) return one === other ? 0 : Number.POSITIVE_INFINITY
+  return Math.abs(one - other) / Math.max(1, Math.abs(one))
+}
+
+/**
+ * Scores samples twice, without a cache, and compares.
+ * @throws ConfigError for a reward that depends on the batch or on the order, RewardError for functions whose failures stop the run
+ */
+export const checkRewards = async (
+  functions: readonly RewardFunction[],
+  samples: readonly RewardSample[],
+  { tolerance = 1e-4, ...options }: CheckRewardsOptions = {},
+): Promise<RewardCheck[]> => {
+  const together = await scoreSamples(
+    functions.map((reward) => uncached(reward)),
+    samples,
+    options,
+  )
+  const alone = await scoreSamples(
+    functions.map((reward) => uncached(reward, { samplesPerCall: 1, concurrency: 1 })),
+    [...samples].reverse(),
+    options,
+  )
+  const faults: string[] = []
+  const checks = functions.map(({ name }, f): RewardCheck => {
+    const first = together.scores.map(({ rewards }) => rewards[f])
+    const second = alone.scores.map(({ rewards }) => rewards[f]).reverse()
+    const differences = first.map((value, i) => difference(value, second[i]))
+    const largest = differences.reduce((high, value) => Math.max(high, value), 0)
+    if (largest > tolerance) {
+      const at = differences.indexOf(largest)
+      faults.push(
+        `Expected a reward \`${name}\` that depends on the answer alone, got ${first[at]} in a batch of ${samples.length} and ${second[at]} alone for answer ${at}. Score each sample by itself, without randomness.`,
+      )
+    }
+    const { unscored, failed, seconds } = together.functions[f]
+    const found = first.filter((value) => value !== null)
+    return {
+      name,
+      samples: samples.length,
+      unscored,
+      failed,
+      largestDifference: largest,
+      constant: found.every((value) => value === found[0]),
+      seconds: samples.length === 0 ? 0 : seconds / samples.length,
+    }
+  })
+  if (faults.length > 0) throw new ConfigError(faults)
+  if (samples.length > 0 && functions.length > 0 && together.scores.every(({ reward }) => reward === null))
+    throw new RewardError(
+      `Expected a reward for at least one of ${samples.length} answers from ${functions.map(({ name }) => `\`${name}\``).join(', ')}, got none. Check the settings of the rewards and the columns of the data.`,
+    )
+  return checks
 }

@@ -65,7 +65,6 @@ export class Alarms {
     this.#settings = settings
   }
 
-  /** Alarms of a rollout's measures. */
   check(measures: Readonly<Record<string, number>>): Alarm[] {
     const { entropy, kl, length } = this.#settings
     const found: Alarm[] = []

@@ -1,7 +1,5 @@
 // Rollouts: answers that the policy writes while it trains, how they are scored, measured, stored and trained on.
 export { type Alarm, type AlarmSettings, Alarms, alarmSchema } from './alarms.ts'
-export { answerSampler, withPackedWeights } from './answer-sampler.ts'
-export { type EpisodeSamplerOptions, episodeSampler } from './episode-sampler.ts'
 export { measureRollout } from './measures.ts'
 export { completionOf, type PolicyMethodParts, policyMethod } from './policy-method.ts'
 export {
@@ -10,9 +8,12 @@ export {
   hasVariance,
   isFinished,
   promptIdsOf,
+  type ResolvedRollout,
   type RolloutAnswer,
   type RolloutGroup,
   type RolloutPrompt,
+  type RolloutSettings,
+  rolloutSchema,
 } from './rollout.ts'
 export {
   type RolloutOutline,
@@ -34,5 +35,5 @@ export {
   type SampledAnswer,
   type TrainedAnswer,
 } from './rollout-source.ts'
+export { answerSampler, type EpisodeSamplerOptions, episodeSampler, withPackedWeights } from './samplers.ts'
 export { distillationMethod, onlinePreferenceMethod, raftMethod } from './selection-methods.ts'
-export { type ResolvedRollout, type RolloutSettings, rolloutSchema } from './settings.ts'

@@ -6,18 +6,18 @@ import type { CarriedState, ShareWork } from '../../objectives/index.ts'
 import type { IncidentEvent, NoteEvent, RolloutEvent } from '../../tracking/index.ts'
 import type { Alarm, Alarms } from './alarms.ts'
 import { measureRollout } from './measures.ts'
-import { promptOrder } from './prompt-order.ts'
 import {
   answerText,
   hasVariance,
   promptIdsOf,
+  promptOrder,
+  type ResolvedRollout,
   type RolloutAnswer,
   type RolloutGroup,
   type RolloutPrompt,
 } from './rollout.ts'
 import { type RolloutRow, rolloutFile, writeRollout } from './rollout-files.ts'
 import { type RolloutState, readRolloutState, writeRolloutState } from './rollout-state.ts'
-import type { ResolvedRollout } from './settings.ts'
 
 /** What the making of a rollout may use. */
 export interface RolloutContext {

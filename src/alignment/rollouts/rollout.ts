@@ -1,4 +1,8 @@
-// The data of a rollout: prompts, the answers that the policy wrote to them, and what was measured on each answer. Plain numbers.
+// The data of a rollout: prompts and their order, the answers that the policy wrote to them, what was measured on each answer, and the
+// settings. Plain numbers.
+
+import { z } from 'zod'
+import { createRandom, DataError, permutedIndex } from '../../core/index.ts'
 import type { FinishReason } from '../../generation/index.ts'
 import type { PromptRecord } from '../../tasks/index.ts'
 import type { Episode } from '../environments/index.ts'
@@ -75,4 +79,62 @@ export const isFinished = ({ finishReason }: Pick<RolloutAnswer, 'finishReason'>
 export const hasVariance = (group: RolloutGroup): boolean => {
   const rewards = group.flatMap(({ reward }) => (reward === null ? [] : [reward]))
   return rewards.some((reward) => reward !== rewards[0])
+}
+
+const count = () => z.int().positive()
+
+/** The schema of the settings of rollouts. */
+export const rolloutSchema = z.strictObject({
+  prompts: count().default(16).describe('prompts per rollout'),
+  answers: count().optional().describe("answers per prompt, which advantages compare (default: the objective's)"),
+  maxNewTokens: count().default(256).describe('maximum tokens of an answer'),
+  temperature: z
+    .number()
+    .positive()
+    .default(1)
+    .describe('sampling temperature; it also divides the logits in training'),
+  epochs: count().optional().describe("epochs over the answers of each rollout (default: the objective's)"),
+  rounds: count()
+    .optional()
+    .describe(
+      "rounds of sampling to fill a rollout with groups whose rewards differ (dynamic sampling); from 2 on, others are left out (default: the objective's)",
+    ),
+  concurrency: count().default(32).describe('answers decoded at once'),
+  exact: z
+    .boolean()
+    .optional()
+    .describe(
+      'the same log-probabilities, to the bit, in sampling and training; needs float32 weights on a CPU, where it is the default',
+    ),
+  measureKl: z
+    .boolean()
+    .default(true)
+    .describe('measure the KL divergence from the base or teacher, also if not needed'),
+  keep: z.boolean().default(true).describe('write every answer to rollouts/ in the folder of the run (Parquet)'),
+})
+
+/** Checked settings of rollouts. */
+export type RolloutSettings = z.output<typeof rolloutSchema>
+
+/** Settings of rollouts with those of the objective filled in. */
+export type ResolvedRollout = RolloutSettings &
+  Required<Pick<RolloutSettings, 'answers' | 'epochs' | 'rounds' | 'exact'>>
+
+/** Prompts by a cursor that counts them over all epochs. */
+interface PromptOrder {
+  readonly count: number
+  /** Index of the prompt at a cursor. */
+  at(cursor: number): number
+  /** Random seed of the answers to the prompt at a cursor: no other prompt or cursor has it. */
+  seedAt(cursor: number): number
+}
+
+/** @throws DataError without prompts */
+export const promptOrder = (count: number, seed: number): PromptOrder => {
+  if (count === 0) throw new DataError('Expected at least one prompt to answer, got none. Check the data.')
+  return {
+    count,
+    at: (cursor) => permutedIndex(`${seed}/prompts/${Math.floor(cursor / count)}`, count, cursor % count),
+    seedAt: (cursor) => createRandom(`${seed}/answers/${cursor}`).integer(2 ** 47),
+  }
 }

@@ -33,7 +33,6 @@ const measuredBy = (reference: Reference | undefined, temperature: number): Pick
         },
       }
 
-/** What a method measures answers with. */
 interface Measuring {
   reference?: Reference
   temperature: number

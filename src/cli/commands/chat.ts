@@ -8,6 +8,7 @@ import { type CommandContext, defineCommand } from '../command.ts'
 import { withFields, withoutDefaults } from '../flags.ts'
 import { runChatCommand } from '../parts/chat-commands.ts'
 import { type ChatInput, openChatInput } from '../parts/chat-input.ts'
+import { countField, textField, textsField } from '../parts/fields.ts'
 import { loadHooks, modelFields, taskField } from '../parts/model-flags.ts'
 
 const {
@@ -24,28 +25,19 @@ const options = withFields(
   z.strictObject({
     ...modelFields,
     task: taskField,
-    system: z.string().optional().describe('system prompt'),
-    template: z
-      .string()
-      .optional()
-      .describe(
-        `chat template: one of ${Object.keys(CHAT_TEMPLATES).join(', ')}, or Jinja source (default: the model's own)`,
-      ),
-    context: z
-      .int()
-      .positive()
-      .optional()
-      .describe('context window in tokens, the reply included (default: the length the model was trained with)'),
-    maxNewTokens: z
-      .int()
-      .positive()
-      .optional()
-      .describe("maximum number of tokens of a reply (default: the model's own, else until the context is full)"),
-    adapter: z
-      .array(z.string())
-      .default([])
-      .describe('adapter as NAME=FOLDER, to switch to with /adapter; the first one starts active')
-      .meta({ commas: false }),
+    system: textField('system prompt'),
+    template: textField(
+      `chat template: one of ${Object.keys(CHAT_TEMPLATES).join(', ')}, or Jinja source (default: the model's own)`,
+    ),
+    context: countField(
+      'context window in tokens, the reply included (default: the length the model was trained with)',
+    ),
+    maxNewTokens: countField(
+      "maximum number of tokens of a reply (default: the model's own, else until the context is full)",
+    ),
+    adapter: textsField('adapter as NAME=FOLDER, to switch to with /adapter; the first one starts active').meta({
+      commas: false,
+    }),
   }),
   { ...settings, noRepeatNgramSize: noRepeatNgramSize.meta({ flag: 'unique-ngram-size' }) },
 )

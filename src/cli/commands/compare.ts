@@ -20,6 +20,7 @@ import {
   verdictsOf,
 } from '../../runs/index.ts'
 import { type CommandContext, defineCommand } from '../command.ts'
+import { countField, switchField, textField } from '../parts/fields.ts'
 import { labelledProgress } from '../parts/labelled-progress.ts'
 import { renderTable } from '../parts/table.ts'
 import { wrapLine } from '../parts/text-lines.ts'
@@ -96,35 +97,24 @@ export const compare = defineCommand({
   arguments: [{ name: 'runs', description: 'folders of finished fine-tuning runs', variadic: true }],
   processes: 'divided',
   options: z.strictObject({
-    markdown: z.boolean().default(false).describe('print Markdown tables'),
-    html: z.string().optional().describe('HTML file to write, with tables, plots and samples'),
-    matrix: z
-      .boolean()
-      .default(false)
-      .describe('score the base and every specialist on every task of the runs, which runs the models'),
-    corpus: z
-      .string()
-      .optional()
-      .describe("matrix: text of the base's corpus (shards, a corpus or files), for its perplexity before and after"),
-    corpusTokens: z.int().positive().optional().describe('matrix: tokens of the corpus to score (default: all)'),
-    limit: z
-      .int()
-      .positive()
-      .optional()
-      .describe('matrix: validation records of each task, spread evenly (default: all)'),
+    markdown: switchField('print Markdown tables'),
+    html: textField('HTML file to write, with tables, plots and samples'),
+    matrix: switchField('score the base and every specialist on every task of the runs, which runs the models'),
+    corpus: textField(
+      "matrix: text of the base's corpus (shards, a corpus or files), for its perplexity before and after",
+    ),
+    corpusTokens: countField('matrix: tokens of the corpus to score (default: all)'),
+    limit: countField('matrix: validation records of each task, spread evenly (default: all)'),
     dtype: z
       .enum(['float32', 'bfloat16'])
       .optional()
       .describe(
         'matrix: dtype of the weights; bfloat16 takes half the memory and less time (default: that of the files)',
       ),
-    keep: z
-      .string()
-      .optional()
-      .describe(
-        'matrix: file of finished scores, with which a comparison that was stopped continues (default: beside `html` or `picture`)',
-      ),
-    picture: z.string().optional().describe('matrix: SVG file to write, with a heat map'),
+    keep: textField(
+      'matrix: file of finished scores, with which a comparison that was stopped continues (default: beside `html` or `picture`)',
+    ),
+    picture: textField('matrix: SVG file to write, with a heat map'),
     resamples: z.int().positive().default(1000).describe('bootstrap resamples for the differences'),
     seed: z.int().default(0).describe('seed of the bootstrap'),
   }),

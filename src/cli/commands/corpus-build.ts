@@ -1,5 +1,4 @@
 // `tunesmith corpus build`: the options of the pipeline as flags, and its result as a table.
-
 import { type BuildResult, buildCorpus, corpusBuildSchema, renderBuild } from '../../corpus/index.ts'
 import { defineCommand } from '../command.ts'
 
@@ -9,13 +8,7 @@ export const corpusBuild = defineCommand({
   example:
     'tunesmith corpus build --out corpus --source wikipedia:dump.xml.bz2 books:books/ --dedup exact near --decontaminate test.jsonl',
   options: corpusBuildSchema,
-  run: (options, _args, context) =>
-    buildCorpus(options, {
-      signal: context.signal,
-      progress: (progress) => context.progress(progress),
-      log: (line) => context.log(line),
-      warn: (line) => context.warn(line),
-    }),
-  render: (result) => renderBuild(result),
+  run: (options, _args, context) => buildCorpus(options, context),
+  render: renderBuild,
   exitCode: ({ manifest }: BuildResult) => (manifest.documents === 0 ? 1 : 0),
 })

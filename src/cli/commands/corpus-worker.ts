@@ -1,5 +1,4 @@
 // `tunesmith corpus worker`: one stage from stdin to stdout, for clusters: of single documents, or of a build on Spark.
-
 import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
 import { ConfigError } from '../../core/index.ts'
@@ -15,6 +14,7 @@ import {
   workerStageNames,
 } from '../../corpus/index.ts'
 import { defineCommand } from '../command.ts'
+import { switchField, textField } from '../parts/fields.ts'
 
 const isBuildStage = (stage: WorkerStage | BuildStageName): stage is BuildStageName =>
   (buildStageNames as readonly string[]).includes(stage)
@@ -32,12 +32,9 @@ export const corpusWorker = defineCommand({
     stage: z
       .enum([...workerStageNames, ...buildStageNames])
       .describe(`stage to run on each document; ${buildStageNames.join(', ')}: stage of a build on Spark`),
-    build: z
-      .string()
-      .optional()
-      .describe('folder that `corpus build --engine spark` copies to the nodes, for the stages of a build'),
+    build: textField('folder that `corpus build --engine spark` copies to the nodes, for the stages of a build'),
     ...workerOptions,
-    omitDropped: z.boolean().default(false).describe('no output lines for dropped documents'),
+    omitDropped: switchField('no output lines for dropped documents'),
     maxLineBytes: z
       .number()
       .int()

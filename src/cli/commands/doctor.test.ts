@@ -3,8 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it, vi } from 'vitest'
 import { enableStrictDevice, setStrictMemory } from '../../tensor/index.ts'
-import { readInstructions } from '../parts/machine.ts'
-import { doctor } from './doctor.ts'
+import { doctor, readInstructions } from './doctor.ts'
 
 const context = {
   json: true,

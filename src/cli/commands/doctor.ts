@@ -1,9 +1,14 @@
 // `tunesmith doctor`: the machine, the engine and their speed. It also works when the addon is not built.
+import { execFile } from 'node:child_process'
+import { readFile, statfs } from 'node:fs/promises'
+import { arch, availableParallelism, cpus, freemem, totalmem } from 'node:os'
+import { promisify } from 'node:util'
 import { z } from 'zod'
+import type { policyGradientOracle } from '../../alignment/index.ts'
 import { ConfigError, formatBytes, programCall, SetupError, setupCall } from '../../core/index.ts'
 import type { DeviceMemory, MeasuredProducts, ProductChoices, ProductDtype } from '../../tensor/index.ts'
 import { defineCommand } from '../command.ts'
-import { inspectMachine, type Machine } from '../parts/machine.ts'
+import { switchField } from '../parts/fields.ts'
 
 type TensorModule = typeof import('../../tensor/index.ts')
 
@@ -31,14 +36,7 @@ interface Engine {
 }
 
 /** How the gradient of an algorithm compares with the exact policy gradient. */
-interface AlgorithmCheck {
-  algorithm: string
-  expectation: string
-  cosine: number
-  scale: number
-  relativeError: number
-  passed: boolean
-}
+type AlgorithmCheck = Awaited<ReturnType<typeof policyGradientOracle>>[number]
 
 interface Diagnosis {
   node: string
@@ -57,17 +55,11 @@ export const doctor = defineCommand({
   processes: 'each',
   options: z.strictObject({
     measure: z.boolean().default(true).describe('measuring of matrix products (two seconds)'),
-    chooseProducts: z
-      .boolean()
-      .default(false)
-      .describe(
-        "measure whose matrix products are faster here, Tunesmith's or those of libtorch's libraries, and keep the choice " +
-          'for this machine (some seconds). Results of later runs differ in their last digits where it changes',
-      ),
-    rl: z
-      .boolean()
-      .default(false)
-      .describe('compare each reinforcement learning algorithm with the exact policy gradient of a tiny model'),
+    chooseProducts: switchField(
+      "measure whose matrix products are faster here, Tunesmith's or those of libtorch's libraries, and keep the choice " +
+        'for this machine (some seconds). Results of later runs differ in their last digits where it changes',
+    ),
+    rl: switchField('compare each reinforcement learning algorithm with the exact policy gradient of a tiny model'),
   }),
   engine: false,
   async run({ measure, chooseProducts, rl }, _args, { signal }): Promise<Diagnosis> {
@@ -102,8 +94,7 @@ export const doctor = defineCommand({
 
 /** The exact policy gradient of a tiny model against that of every algorithm. */
 const checkAlgorithms = async (faults: string[]): Promise<AlgorithmCheck[]> => {
-  const { policyGradientOracle } = await import('../../alignment/index.ts')
-  const rows = await policyGradientOracle()
+  const rows = await (await import('../../alignment/index.ts')).policyGradientOracle()
   for (const { algorithm, passed, relativeError } of rows)
     if (!passed)
       faults.push(
@@ -165,13 +156,8 @@ const measureMatmuls = (
 }
 
 /** Milliseconds of the fastest product within `budgetMs`, of two or more. */
-const fastestProduct = (
-  tensor: TensorModule,
-  dtype: 'bfloat16' | 'float32',
-  size: number,
-  budgetMs: number,
-): number => {
-  return tensor.noGrad(() =>
+const fastestProduct = (tensor: TensorModule, dtype: 'bfloat16' | 'float32', size: number, budgetMs: number): number =>
+  tensor.noGrad(() =>
     tensor.scope(() => {
       const generator = new tensor.Generator(0n)
       const a = tensor.randn([size, size], { generator }).to({ dtype })
@@ -186,7 +172,6 @@ const fastestProduct = (
       return fastest
     }),
   )
-}
 
 /** Who multiplies matrices of a dtype in the forward pass and for gradients of inputs and weights, and by which measurement. */
 const productsText = ({ products, measuredProducts }: Engine, dtype: ProductDtype): string => {
@@ -240,4 +225,74 @@ const rowsOf = ({ node, machine, engine, algorithms = [], faults }: Diagnosis): 
     ])
   for (const fault of faults) rows.push(['PROBLEM', fault])
   return rows
+}
+
+interface Machine {
+  cpu: string
+  arch: string
+  /** Threads that this process may use. */
+  threads: number
+  /** Instruction sets that matter for speed, true or false; absent where the system does not report it. */
+  instructions?: Record<string, boolean>
+  /** Bytes. */
+  memory: { total: number; available: number }
+  /** Bytes, of the disk of the working folder. */
+  disk: { free: number }
+  gpus: { name: string; memory: string }[]
+}
+
+// What the system does not report is left out rather than guessed.
+
+/** Common names of instruction sets, and the flags in /proc/cpuinfo that each needs: all of one of the lists. */
+const instructionFlags: Record<string, Record<string, string[][]>> = {
+  x64: {
+    AVX2: [['avx2', 'fma']],
+    'AVX-512': [['avx512f', 'avx512bw', 'avx512vl', 'avx512dq']],
+    VNNI: [['avx512_vnni'], ['avx_vnni']],
+    'bf16 (AVX-512)': [['avx512_bf16']],
+    'AMX bf16': [['amx_tile', 'amx_bf16']],
+  },
+  arm64: { NEON: [['asimd']], 'dot products': [['asimddp']], I8MM: [['i8mm']], bf16: [['bf16']], SVE: [['sve']] },
+}
+
+const inspectMachine = async (): Promise<Machine> => {
+  const { bavail, bsize } = await statfs('.')
+  const available = /^MemAvailable:\s+(\d+) kB/m.exec(await readProc('/proc/meminfo'))
+  return {
+    cpu: cpus()[0]?.model.trim() || 'unknown',
+    arch: arch(),
+    threads: availableParallelism(),
+    instructions: readInstructions(await readProc('/proc/cpuinfo'), arch()),
+    memory: { total: totalmem(), available: available === null ? freemem() : Number(available[1]) * 1024 },
+    disk: { free: bavail * bsize },
+    gpus: await readGpus(),
+  }
+}
+
+/** From the text of /proc/cpuinfo; undefined when it holds no flags or the architecture has no list here. */
+export const readInstructions = (cpuinfo: string, architecture: string): Record<string, boolean> | undefined => {
+  const wanted = instructionFlags[architecture]
+  const flags = /^(?:flags|Features)\s*:\s*(.*)$/m.exec(cpuinfo)?.[1]
+  if (wanted === undefined || flags === undefined) return undefined
+  const present = new Set(flags.split(/\s+/))
+  return Object.fromEntries(
+    Object.entries(wanted).map(([name, needs]) => [name, needs.some((all) => all.every((flag) => present.has(flag)))]),
+  )
+}
+
+const readProc = async (path: string): Promise<string> => readFile(path, 'utf8').catch(() => '')
+
+const readGpus = async (): Promise<{ name: string; memory: string }[]> => {
+  try {
+    const query = ['--query-gpu=name,memory.total', '--format=csv,noheader']
+    const { stdout } = await promisify(execFile)('nvidia-smi', query, { timeout: 10_000 })
+    return stdout
+      .trim()
+      .split('\n')
+      .map((line) => line.split(', '))
+      .map(([name, memory = 'unknown']) => ({ name, memory }))
+  } catch {
+    // No NVIDIA driver: nothing to list.
+    return []
+  }
 }

@@ -6,8 +6,9 @@ import { onFirst } from '../../distributed/index.ts'
 import { embedSchema, embedWithRows, modelFilesHash, vectorFormat, vectorSuffixes } from '../../features/index.ts'
 import { loadForInference } from '../../inference/index.ts'
 import { defineCommand } from '../command.ts'
+import { textField } from '../parts/fields.ts'
 import { loadHooks, modelFields } from '../parts/model-flags.ts'
-import { expectSameModel, readSharedTexts } from '../parts/shared-inputs.ts'
+import { expectSameModel, readSharedTexts } from '../parts/read-texts.ts'
 
 export const embed = defineCommand({
   name: 'embed',
@@ -26,7 +27,7 @@ export const embed = defineCommand({
       ),
     out: z.string().describe(`file for the vectors; its suffix chooses the format: ${vectorSuffixes.join(', ')}`),
     textColumn: z.string().default('text').describe('column with the text, in files with columns'),
-    cache: z.string().optional().describe('folder that caches vectors, so that known texts are not computed again'),
+    cache: textField('folder that caches vectors, so that known texts are not computed again'),
   }),
   async run(
     { use: _, model, revision, device, weights, input, out, textColumn, cache: folder, ...settings },

@@ -13,10 +13,10 @@ import {
 import { useModulesOf } from '../../runs/index.ts'
 import { defineCommand } from '../command.ts'
 import { withFields } from '../flags.ts'
-import { ownOptions, sharedShape } from '../parts/entry-options.ts'
+import { textsField } from '../parts/fields.ts'
 import { labelledProgress } from '../parts/labelled-progress.ts'
 import { loadHooks, modelFields } from '../parts/model-flags.ts'
-import { taskSchemas } from '../parts/recipe-choices.ts'
+import { ownOptions, sharedShape, taskSchemas } from '../parts/recipe-choices.ts'
 
 const entries = evaluationTypes().flatMap((type) => findEvaluation(type) ?? [])
 const shape = sharedShape(entries)
@@ -50,11 +50,7 @@ export const evaluate = defineCommand({
         .describe(
           'task whose metrics are computed (default: the task of the specialist), or the name of one of the tasks of a model of several',
         ),
-      data: z
-        .array(z.string())
-        .default([])
-        .describe('data: token shards, corpora, or files, folders and globs')
-        .meta({ commas: false }),
+      data: textsField('data: token shards, corpora, or files, folders and globs').meta({ commas: false }),
     }),
     shape,
   ),

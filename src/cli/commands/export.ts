@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { formatBytes } from '../../core/index.ts'
 import { exportModel, exportSchema, exportTargets, type ProofRow } from '../../export/index.ts'
 import { defineCommand } from '../command.ts'
+import { textField, textsField } from '../parts/fields.ts'
 import { loadHooks, taskField, useField } from '../parts/model-flags.ts'
 import { readTexts } from '../parts/read-texts.ts'
 
@@ -62,13 +63,10 @@ export const exportCommand = defineCommand({
     out: shape.out,
     task: taskField,
     revision: shape.revision,
-    adapter: z.array(z.string()).default([]).describe('adapters to merge into the model: folders or NAME=FOLDER'),
+    adapter: textsField('adapters to merge into the model: folders or NAME=FOLDER'),
     weight: shape.weights,
-    texts: z.string().optional().describe('file of validation texts to compare on, one per line or a column `text`'),
-    imatrix: z
-      .string()
-      .optional()
-      .describe('file of calibration text for an importance matrix: quantised GGUF types weigh errors by it'),
+    texts: textField('file of validation texts to compare on, one per line or a column `text`'),
+    imatrix: textField('file of calibration text for an importance matrix: quantised GGUF types weigh errors by it'),
     opset: shape.opset,
     groupedQueryAttention: shape.groupedQueryAttention,
     data: shape.data,

@@ -27,9 +27,10 @@ import type { Model } from '../../models/index.ts'
 import { applyChatTemplate, CHAT_TEMPLATES, fitTemplate, type Tokenizer, turnEnds } from '../../tokenizers/index.ts'
 import { type CommandContext, defineCommand } from '../command.ts'
 import { withFields, withoutDefaults } from '../flags.ts'
+import { switchField, textField, textsField } from '../parts/fields.ts'
 import { loadHooks, modelFields, taskField } from '../parts/model-flags.ts'
 import { seedsOfPrompts } from '../parts/prompt-seeds.ts'
-import { expectSameModel, readSharedTexts } from '../parts/shared-inputs.ts'
+import { expectSameModel, readSharedTexts } from '../parts/read-texts.ts'
 
 interface GeneratedText extends Omit<GenerationResult, 'promptIndex'> {
   prompt: string
@@ -129,41 +130,26 @@ export const generate = defineCommand({
     z.strictObject({
       ...modelFields,
       task: taskField,
-      prompt: z
-        .array(z.string())
-        .default([])
-        .describe('prompt to continue; repeat for several texts')
-        .meta({ commas: false, keepsEmpty: true }),
+      prompt: textsField('prompt to continue; repeat for several texts').meta({ commas: false, keepsEmpty: true }),
       suffix: z
         .string()
         .default('')
         .describe(
           'text after a gap: the text between the prompt and it is generated, by a model with fill-in-the-middle tokens',
         ),
-      input: z
-        .string()
-        .optional()
-        .describe('file of prompts: .txt with one per line, or .jsonl; - reads standard input'),
+      input: textField('file of prompts: .txt with one per line, or .jsonl; - reads standard input'),
       promptField: z.string().default('prompt').describe('field of a .jsonl file that holds the prompt'),
-      out: z.string().optional().describe('file for the texts, one JSON object per line'),
+      out: textField('file for the texts, one JSON object per line'),
       ...speculationFields,
       batchSize: z.int().positive().default(8).describe('prompts per batch'),
-      adapter: z
-        .array(z.string())
-        .default([])
-        .describe('adapter as FOLDER or NAME=FOLDER, or `base`; repeat to generate with each')
-        .meta({ commas: false }),
-      chat: z
-        .boolean()
-        .default(false)
-        .describe("treat the prompt as a user message and apply the model's chat template"),
-      system: z.string().optional().describe('with --chat: system prompt'),
-      template: z
-        .string()
-        .optional()
-        .describe(
-          `with --chat: chat template, one of ${Object.keys(CHAT_TEMPLATES).join(', ')}, or Jinja source (default: the model's own)`,
-        ),
+      adapter: textsField('adapter as FOLDER or NAME=FOLDER, or `base`; repeat to generate with each').meta({
+        commas: false,
+      }),
+      chat: switchField("treat the prompt as a user message and apply the model's chat template"),
+      system: textField('with --chat: system prompt'),
+      template: textField(
+        `with --chat: chat template, one of ${Object.keys(CHAT_TEMPLATES).join(', ')}, or Jinja source (default: the model's own)`,
+      ),
     }),
     { ...settingFields, noRepeatNgramSize: noRepeatNgramSize.meta({ flag: 'unique-ngram-size' }) },
   ),

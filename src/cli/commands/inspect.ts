@@ -1,5 +1,4 @@
 // `tunesmith inspect`: labelled data before a run. The work is `inspectData` of src/runs.
-import { z } from 'zod'
 import { writeFileAtomic } from '../../core/index.ts'
 import {
   type DataInspection,
@@ -10,6 +9,7 @@ import {
   renderDataInspectionPage,
 } from '../../runs/index.ts'
 import { defineCommand } from '../command.ts'
+import { textField } from '../parts/fields.ts'
 import { taskColumns, withColumns } from '../parts/task-columns.ts'
 
 export const inspect = defineCommand({
@@ -21,10 +21,9 @@ export const inspect = defineCommand({
   processes: 'first',
   options: inspectDataSchema
     .extend(taskColumns)
-    .extend({ html: z.string().optional().describe('HTML file to write, with tables of all findings') }),
-  async run({ textColumn, pairColumn, labelColumn, html, ...options }, { data }) {
-    const settings = withColumns(options.task, { textColumn, pairColumn, labelColumn }, options.settings)
-    const inspection = await inspectData(data, { ...options, settings: settings as InspectDataInput['settings'] })
+    .extend({ html: textField('HTML file to write, with tables of all findings') }),
+  async run({ html, ...options }, { data }) {
+    const inspection = await inspectData(data, withColumns(options) as InspectDataInput)
     if (html !== undefined) await writeFileAtomic(html, renderDataInspectionPage(inspection))
     return { ...inspection, ...(html === undefined ? {} : { html }) }
   },

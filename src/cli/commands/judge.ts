@@ -1,13 +1,15 @@
 // `tunesmith judge`: which of two sets of answers a language model behind a server prefers. The work is `judgeAnswers` of src/inference.
 import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
-import { ConfigError, formatCount, type Progress } from '../../core/index.ts'
+import { ConfigError, formatCount } from '../../core/index.ts'
 import { type JudgeResult, judgeAnswers } from '../../inference/index.ts'
 import { anyTaskSettings, bootstrapFields, type Interval } from '../../tasks/index.ts'
 import { defineCommand } from '../command.ts'
+import { countField, switchField, textField } from '../parts/fields.ts'
+import { labelledProgress } from '../parts/labelled-progress.ts'
 import { useField } from '../parts/model-flags.ts'
-import { readToken } from '../parts/read-token.ts'
 import { taskSchemas } from '../parts/recipe-choices.ts'
+import { readToken } from '../parts/server-flags.ts'
 
 export const judge = defineCommand({
   name: 'judge',
@@ -25,35 +27,25 @@ export const judge = defineCommand({
     use: useField.describe('packages or files to import first, which register their own tasks'),
     references: z.string().describe('file or folder with the questions'),
     predictions: z.string().describe('file of answers, in the forms that `score` reads'),
-    against: z.string().optional().describe('file of the answers to compare with (default: the references)'),
+    against: textField('file of the answers to compare with (default: the references)'),
     endpoint: z
       .url({ protocol: /^https?$/ })
       .describe('address of the server up to its version, such as http://127.0.0.1:8080/v1'),
     judge: z.string().min(1).describe('name of the judging model at the server'),
-    tokenFile: z.string().optional().describe('file with the token of the server'),
-    prompt: z
-      .string()
-      .optional()
-      .describe('file with a Jinja template that shows the judge question, first, second and reference'),
-    showReference: z.boolean().default(false).describe('show the judge the reference answer too'),
-    dataset: z.string().optional().describe('known data set whose format the references have'),
+    tokenFile: textField('file with the token of the server'),
+    prompt: textField('file with a Jinja template that shows the judge question, first, second and reference'),
+    showReference: switchField('show the judge the reference answer too'),
+    dataset: textField('known data set whose format the references have'),
     settings: anyTaskSettings.prefault({}).describe('columns and format of the references'),
-    limit: z.int().positive().optional().describe('judge the first questions only'),
+    limit: countField('judge the first questions only'),
     maxTokens: z.int().positive().default(256).describe("tokens of the judge's reasons and verdict"),
     concurrency: z.int().positive().default(4).describe('requests at the same time'),
     timeoutSeconds: z.number().positive().default(120).describe('longest wait for an answer of the server'),
     attempts: z.int().positive().default(4).describe('tries of a request that the server refuses for now'),
     ...bootstrapFields,
-    out: z
-      .string()
-      .optional()
-      .describe("file of the judge's answers, a line for each: a second call asks only what is not there"),
+    out: textField("file of the judge's answers, a line for each: a second call asks only what is not there"),
   }),
-  async run(
-    { use: _, judge: model, tokenFile, prompt, ...input },
-    { task },
-    { signal, progress },
-  ): Promise<JudgeResult> {
+  async run({ use: _, judge: model, tokenFile, prompt, ...input }, { task }, context): Promise<JudgeResult> {
     const token = await readToken(tokenFile)
     const template =
       prompt === undefined
@@ -61,20 +53,17 @@ export const judge = defineCommand({
         : await readFile(prompt, 'utf8').catch((error: NodeJS.ErrnoException) => {
             throw new ConfigError(`Expected a file for \`prompt\`, got ${error.code} for ${prompt}.`)
           })
-    let bar: Progress | undefined
+    const { onProgress, stop } = labelledProgress(context)
     try {
       return await judgeAnswers(
         { task, model, token, ...input, ...(template === undefined ? {} : { prompt: template }) },
         {
-          signal,
-          onProgress({ requests, of }) {
-            bar ??= progress({ label: 'Judging', unit: 'requests', total: of })
-            bar.update(requests)
-          },
+          signal: context.signal,
+          onProgress: ({ requests, of }) => onProgress({ label: 'Judging', unit: 'requests', done: requests, of }),
         },
       )
     } finally {
-      bar?.stop()
+      stop()
     }
   },
   render(result) {

@@ -3,7 +3,8 @@ import { z } from 'zod'
 import { faultText } from '../../core/index.ts'
 import { serveMcp } from '../../serving/index.ts'
 import { defineCommand } from '../command.ts'
-import { rootsOf, runsArgument } from '../parts/run-folders.ts'
+import { switchField } from '../parts/fields.ts'
+import { rootsOf, runsArgument } from '../parts/server-flags.ts'
 
 export const mcp = defineCommand({
   name: 'mcp',
@@ -16,7 +17,7 @@ export const mcp = defineCommand({
   stopping: 'Closing the connection',
   arguments: [runsArgument],
   options: z.strictObject({
-    allowStart: z.boolean().default(false).describe('let the agent start and stop runs'),
+    allowStart: switchField('let the agent start and stop runs'),
   }),
   async run({ allowStart }, { runs }, { signal, warn }) {
     const roots = rootsOf(runs)

@@ -14,8 +14,7 @@ import {
   renderPlanPage,
 } from '../../runs/index.ts'
 import { defineCommand } from '../command.ts'
-import { renderCalibrations, renderPlan, renderStartedPlan } from '../parts/plan-display.ts'
-import { planFields } from '../parts/plan-fields.ts'
+import { planFields, renderCalibrations, renderPlan, renderStartedPlan } from '../parts/plan-display.ts'
 import { taskColumns, withColumns } from '../parts/task-columns.ts'
 
 const units: Record<string, number> = { '': 1, KB: 1e3, MB: 1e6, GB: 1e9, TB: 1e12 }
@@ -85,11 +84,7 @@ export const planFinetune = defineCommand({
     'tunesmith plan finetune --base runs/bert --task sequence-classification --data reviews.jsonl --variant lora --out runs/stars --measure',
   processes: 'first',
   options: finetuneSchema.extend(taskColumns).extend(planFields),
-  run(options) {
-    const { textColumn, pairColumn, labelColumn, ...rest } = options
-    const settings = withColumns(rest.task, { textColumn, pairColumn, labelColumn }, rest.settings)
-    return planned('finetune', { ...rest, settings })
-  },
+  run: async (options) => planned('finetune', withColumns(options)),
   render: renderPlan,
 })
 

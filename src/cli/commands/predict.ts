@@ -6,9 +6,10 @@ import { loadForInference, predictions, predictWith, renderPrediction } from '..
 import { headTypes } from '../../models/index.ts'
 import { defineCommand } from '../command.ts'
 import { withFields } from '../flags.ts'
-import { ownOptions, sharedShape } from '../parts/entry-options.ts'
+import { textField, textsField } from '../parts/fields.ts'
 import { loadHooks, modelFields, taskField } from '../parts/model-flags.ts'
-import { expectSameModel, readSharedTexts } from '../parts/shared-inputs.ts'
+import { expectSameModel, readSharedTexts } from '../parts/read-texts.ts'
+import { ownOptions, sharedShape } from '../parts/recipe-choices.ts'
 
 const shape = sharedShape(Object.values(predictions))
 
@@ -29,17 +30,10 @@ export const predict = defineCommand({
       ...modelFields,
       task: taskField,
       head: z.enum(headTypes).optional().describe("head to predict with (default: the one in the model's files)"),
-      text: z
-        .array(z.string())
-        .default([])
-        .describe('text to predict for; the question of a question answering model')
-        .meta({ commas: false }),
-      input: z
-        .string()
-        .optional()
-        .describe(
-          'file of texts: .txt with one per line, or .jsonl, .json, .csv, .tsv or .parquet with a column of texts; - reads lines from standard input',
-        ),
+      text: textsField('text to predict for; the question of a question answering model').meta({ commas: false }),
+      input: textField(
+        'file of texts: .txt with one per line, or .jsonl, .json, .csv, .tsv or .parquet with a column of texts; - reads lines from standard input',
+      ),
       textColumn: z.string().default('text').describe('column with the text, in files with columns'),
     }),
     shape,

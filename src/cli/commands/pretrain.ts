@@ -1,10 +1,9 @@
 // `tunesmith pretrain`: the recipe of a pretraining run as flags. The work is `pretrain` of src/runs.
 import { type PretrainInput, pretrainSchema, pretrain as startRun } from '../../runs/index.ts'
 import { defineCommand } from '../command.ts'
-import { dryRunField, planDryRun, renderRunOrPlan } from '../parts/dry-run.ts'
+import { renderRunOrPlan, runOrPlan, trainingFields } from '../parts/dry-run.ts'
 import { recipeChoices } from '../parts/recipe-choices.ts'
-import { displayRun, runExitCode } from '../parts/run-display.ts'
-import { watched, watchFields, watchFlagsOf } from '../parts/run-tracking.ts'
+import { runExitCode } from '../parts/run-display.ts'
 
 export const pretrain = defineCommand({
   name: 'pretrain',
@@ -17,19 +16,11 @@ export const pretrain = defineCommand({
   ],
   choices: () => recipeChoices('pretrain'),
   processes: 'joined',
-  options: pretrainSchema.extend(watchFields).extend(dryRunField),
-  async run({ dryRun, ...given }, _args, context) {
-    const [flags, options] = watchFlagsOf(given)
-    if (dryRun) return planDryRun({ ...options, command: 'pretrain' })
-    const display = displayRun(context, { label: 'Pretraining', ...options })
-    try {
-      return await watched(context, flags, (listener) =>
-        startRun(options as PretrainInput, { ...display, ...listener }),
-      )
-    } finally {
-      display.stop()
-    }
-  },
+  options: pretrainSchema.extend(trainingFields),
+  run: (options, _args, context) =>
+    runOrPlan(options, context, { command: 'pretrain', label: 'Pretraining' }, (recipe, listener) =>
+      startRun(recipe as PretrainInput, listener),
+    ),
   render: renderRunOrPlan('plan pretrain'),
   exitCode: runExitCode,
 })

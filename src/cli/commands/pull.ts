@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { pullFolder } from '../../checkpoint/index.ts'
 import { formatBytes } from '../../core/index.ts'
 import { defineCommand } from '../command.ts'
+import { textField } from '../parts/fields.ts'
 
 export const pull = defineCommand({
   name: 'pull',
@@ -12,7 +13,7 @@ export const pull = defineCommand({
   processes: 'first',
   options: z.strictObject({
     out: z.string().describe('folder for the files; it appears when all have arrived'),
-    revision: z.string().optional().describe('branch, tag or commit (default: main)'),
+    revision: textField('branch, tag or commit (default: main)'),
   }),
   run: (options, { repository }, { signal, log }) =>
     pullFolder({ name: repository, ...options }, { signal, onProgress: log }),

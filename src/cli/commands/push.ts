@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { pushFolder } from '../../checkpoint/index.ts'
 import { formatBytes } from '../../core/index.ts'
 import { defineCommand } from '../command.ts'
+import { switchField, textField } from '../parts/fields.ts'
 
 export const push = defineCommand({
   name: 'push',
@@ -15,10 +16,10 @@ export const push = defineCommand({
   ],
   processes: 'first',
   options: z.strictObject({
-    dryRun: z.boolean().default(false).describe('list files and sizes, and upload nothing'),
-    public: z.boolean().default(false).describe('make a new repository public'),
-    revision: z.string().optional().describe('branch that the commit goes to (default: main)'),
-    message: z.string().optional().describe('title of the commit'),
+    dryRun: switchField('list files and sizes, and upload nothing'),
+    public: switchField('make a new repository public'),
+    revision: textField('branch that the commit goes to (default: main)'),
+    message: textField('title of the commit'),
   }),
   run: (options, { folder, repository }, { signal, log }) =>
     pushFolder({ folder, name: repository, ...options }, { signal, onProgress: log }),

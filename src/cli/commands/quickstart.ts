@@ -7,6 +7,7 @@ import { z } from 'zod'
 import { ConfigError, parseJson, programCall, SetupError, shellWord, writeFileAtomic } from '../../core/index.ts'
 import { runFiles } from '../../runs/index.ts'
 import { type CommandContext, defineCommand } from '../command.ts'
+import { countField, switchField } from '../parts/fields.ts'
 import { askToOpen, openBrowser } from '../parts/open-browser.ts'
 import { type BaseResult, trainBase } from '../quickstart/base-model.ts'
 import { renderQuickstartPage } from '../quickstart/page.ts'
@@ -118,19 +119,15 @@ export const quickstart = defineCommand({
       .string()
       .default('runs/quickstart')
       .describe('folder for everything that is made; an unfinished one is resumed'),
-    fast: z.boolean().default(false).describe('fewer steps: under two minutes on two quiet cores, with a weaker base'),
+    fast: switchField('fewer steps: under two minutes on two quiet cores, with a weaker base'),
     pretrained: z
       .union([z.boolean(), z.string()])
       .default(false)
       .describe(
         `model to start the specialists from, in place of pretraining one: a folder or a Hub id (${defaultPretrained} where none is named)`,
       ),
-    maxSteps: z
-      .int()
-      .positive()
-      .optional()
-      .describe('most steps of each run, to try the pipeline; a few steps teach nothing'),
-    open: z.boolean().default(false).describe('open the page in the browser at the end, without asking'),
+    maxSteps: countField('most steps of each run, to try the pipeline; a few steps teach nothing'),
+    open: switchField('open the page in the browser at the end, without asking'),
   }),
   run: async ({ out, fast, pretrained, maxSteps, open }, _args, context: CommandContext): Promise<QuickstartResult> => {
     const started = performance.now()

@@ -12,6 +12,7 @@ import {
   writeRollouts,
 } from '../../runs/index.ts'
 import { defineCommand } from '../command.ts'
+import { switchField, textField } from '../parts/fields.ts'
 import { renderTable } from '../parts/table.ts'
 
 interface Replayed {
@@ -61,8 +62,8 @@ export const rollouts = defineCommand({
   options: rolloutQuerySchema.extend({
     ...replaySchema.shape,
     limit: z.int().nonnegative().default(20).describe('number of answers to show'),
-    full: z.boolean().default(false).describe('whole prompts and answers instead of one line each'),
-    export: z.string().optional().describe('JSON lines file to write all answers that fit the filters to'),
+    full: switchField('whole prompts and answers instead of one line each'),
+    export: textField('JSON lines file to write all answers that fit the filters to'),
     form: z
       .enum(rolloutForms)
       .default('rows')

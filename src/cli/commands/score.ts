@@ -4,6 +4,7 @@ import { formatCount, writeFileAtomic } from '../../core/index.ts'
 import { type ScoreResult, score as scorePredictions } from '../../inference/index.ts'
 import { anyTaskSettings, tasks } from '../../tasks/index.ts'
 import { defineCommand } from '../command.ts'
+import { textField } from '../parts/fields.ts'
 import { useField } from '../parts/model-flags.ts'
 import { taskSchemas } from '../parts/recipe-choices.ts'
 
@@ -24,14 +25,14 @@ export const score = defineCommand({
       .describe(
         'file of predictions: JSON lines with id and prediction, JSON by id, separated values, CoNLL, or a line per record',
       ),
-    against: z.string().optional().describe('second predictions to compare with, tested for significance'),
-    naProbabilities: z.string().optional().describe('questions: JSON file with the probability of no answer, by id'),
-    dataset: z.string().optional().describe('known data set whose format the references have, such as sst2 or squad'),
+    against: textField('second predictions to compare with, tested for significance'),
+    naProbabilities: textField('questions: JSON file with the probability of no answer, by id'),
+    dataset: textField('known data set whose format the references have, such as sst2 or squad'),
     settings: anyTaskSettings.prefault({}).describe('columns and format of the references'),
     seed: z.int().default(0).describe('seed of the bootstrap'),
     resamples: z.int().positive().default(1000).describe('bootstrap resamples'),
     confidence: z.number().gt(0).lt(1).default(0.95).describe('confidence level of the intervals'),
-    out: z.string().optional().describe('file to write the result to, as JSON'),
+    out: textField('file to write the result to, as JSON'),
   }),
   run: async ({ use: _, out, ...input }, { task }, { signal }): Promise<ScoreResult> => {
     const result = await scorePredictions({ task, ...input, signal })

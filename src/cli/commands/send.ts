@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { ConfigError } from '../../core/index.ts'
 import { openDestination, runsToSend, type SentResult, sendRun, trackerNames } from '../../tracking/index.ts'
 import { defineCommand } from '../command.ts'
+import { switchField, textField } from '../parts/fields.ts'
 
 const options = z.strictObject({
   to: z
@@ -11,15 +12,12 @@ const options = z.strictObject({
       'tracker: Weights & Biases (offline files, or a server by its `url`), an MLflow server, or a trackio server',
     ),
   project: z.string().min(1).default('tunesmith').describe('project of W&B or trackio, or experiment of MLflow'),
-  entity: z.string().optional().describe('user or team of W&B (default: the one who is logged in)'),
-  out: z.string().optional().describe("folder of W&B's offline runs (default: wandb)"),
-  url: z
-    .string()
-    .optional()
-    .describe(
-      'address of the server (default: MLFLOW_TRACKING_URI, TRACKIO_SERVER_URL, or none for offline files of W&B); that of W&B is https://api.wandb.ai, with WANDB_API_KEY',
-    ),
-  follow: z.boolean().default(false).describe('keep sending until the run ends'),
+  entity: textField('user or team of W&B (default: the one who is logged in)'),
+  out: textField("folder of W&B's offline runs (default: wandb)"),
+  url: textField(
+    'address of the server (default: MLFLOW_TRACKING_URI, TRACKIO_SERVER_URL, or none for offline files of W&B); that of W&B is https://api.wandb.ai, with WANDB_API_KEY',
+  ),
+  follow: switchField('keep sending until the run ends'),
 })
 export const send = defineCommand({
   name: 'send',

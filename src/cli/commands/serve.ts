@@ -4,9 +4,9 @@ import { faultText } from '../../core/index.ts'
 import { speculationFields } from '../../inference/index.ts'
 import { createServer, type Telemetry } from '../../serving/index.ts'
 import { defineCommand } from '../command.ts'
+import { countField, textField, textsField } from '../parts/fields.ts'
 import { loadHooks, modelFields, taskField } from '../parts/model-flags.ts'
-import { namedFolders } from '../parts/named-folders.ts'
-import { readToken } from '../parts/read-token.ts'
+import { namedFolders, readToken, untilStopped } from '../parts/server-flags.ts'
 
 const mebibyte = 2 ** 20
 
@@ -26,41 +26,29 @@ export const serve = defineCommand({
   options: z.strictObject({
     ...modelFields,
     task: taskField,
-    name: z.string().optional().describe("name of the model in requests (default: its folder's name, or the Hub id)"),
-    specialist: z
-      .array(z.string())
-      .default([])
-      .describe(
-        'specialist as NAME=RUN: a run, an adapter, a feature-based specialist, a whole model, or run:FOLDER@STEP for a checkpoint ' +
-          '(run:FOLDER follows the newest model of a run that trains; run:FOLDER@live asks the run itself, if it was started with --ui)',
-      )
-      .meta({ commas: false }),
+    name: textField("name of the model in requests (default: its folder's name, or the Hub id)"),
+    specialist: textsField(
+      'specialist as NAME=RUN: a run, an adapter, a feature-based specialist, a whole model, or run:FOLDER@STEP for a checkpoint ' +
+        '(run:FOLDER follows the newest model of a run that trains; run:FOLDER@live asks the run itself, if it was started with --ui)',
+    ).meta({ commas: false }),
     port: z.int().min(0).max(65_535).default(8080).describe('port to listen on; 0 takes one that is free'),
     host: z.string().default('127.0.0.1').describe('address to listen on; any but a loopback address needs a token'),
-    tokenFile: z.string().optional().describe('file with the token that requests must have'),
+    tokenFile: textField('file with the token that requests must have'),
     allowedHost: z
       .array(z.string())
       .optional()
       .describe(
         'host names that requests may be sent to (default: those of the loopback interface, if it listens there)',
       ),
-    adapterFolder: z
-      .string()
-      .optional()
-      .describe('folder of adapters that requests may load and remove while the server runs (default: none)'),
-    watch: z
-      .string()
-      .optional()
-      .describe(
-        'folder of adapters that are served by the names of their folders while they come, change and go (default: none)',
-      ),
-    template: z.string().optional().describe('chat template for a model without one: a preset or Jinja source'),
+    adapterFolder: textField(
+      'folder of adapters that requests may load and remove while the server runs (default: none)',
+    ),
+    watch: textField(
+      'folder of adapters that are served by the names of their folders while they come, change and go (default: none)',
+    ),
+    template: textField('chat template for a model without one: a preset or Jinja source'),
     dtype: z.enum(['float32', 'bfloat16']).optional().describe('dtype of the weights in memory'),
-    context: z
-      .int()
-      .positive()
-      .optional()
-      .describe('maximum tokens of a prompt with its completion (default: the context length of the model)'),
+    context: countField('maximum tokens of a prompt with its completion (default: the context length of the model)'),
     ...speculationFields,
     maxRows: z.int().positive().default(16).describe('maximum number of texts that are generated together'),
     maxWaiting: z
@@ -68,11 +56,7 @@ export const serve = defineCommand({
       .nonnegative()
       .default(256)
       .describe('maximum number of texts that wait; further requests get status 429'),
-    maxNewTokens: z
-      .int()
-      .positive()
-      .optional()
-      .describe('maximum number of new tokens of a text (default: the context)'),
+    maxNewTokens: countField('maximum number of new tokens of a text (default: the context)'),
     prefixCache: z.int().nonnegative().default(256).describe('memory for prompts that return, in MiB (0: none)'),
     packedWeights: z
       .int()
@@ -82,11 +66,7 @@ export const serve = defineCommand({
         'memory for float32 matrices and blocks in the layout of the kernels, which computes few texts faster, in MiB ' +
           '(default: a quarter of the memory; 0: none)',
       ),
-    memory: z
-      .int()
-      .positive()
-      .optional()
-      .describe('memory for weights that are not mapped, caches and computation, in MiB (default: no limit)'),
+    memory: countField('memory for weights that are not mapped, caches and computation, in MiB (default: no limit)'),
     requestSeconds: z.number().positive().default(600).describe('maximum time of a request'),
     drainSeconds: z.number().nonnegative().default(30).describe('time for running requests when the server stops'),
   }),
@@ -134,10 +114,7 @@ export const serve = defineCommand({
     const models = service.models.names
     if (context.json) context.emit({ url, models })
     log(`Serving ${models.join(', ')} on ${url}. Press Ctrl-C to stop.`)
-    await new Promise<void>((resolve) => {
-      if (signal.aborted) resolve()
-      signal.addEventListener('abort', () => resolve(), { once: true })
-    })
+    await untilStopped(signal)
     const open = service.openRequests
     if (open > 0) log(`Finishing ${open} ${open === 1 ? 'request' : 'requests'} …`)
     await server.close()

@@ -1,8 +1,8 @@
 // `tunesmith setup`: the same as `npm run setup` in a clone.
-
 import { z } from 'zod'
 import { programCall } from '../../core/index.ts'
 import { defineCommand } from '../command.ts'
+import { switchField } from '../parts/fields.ts'
 import { runSetup, type SetupResult } from '../set-up.ts'
 
 export const setup = defineCommand({
@@ -13,12 +13,9 @@ export const setup = defineCommand({
     'LIBTORCH=DIR uses the libtorch in a folder, TUNESMITH_CACHE=DIR names the folder for downloads, and TUNESMITH_PREBUILDS=DIR|URL a place with prebuilt addons (default: prebuilds/ in the package).',
   ],
   options: z.strictObject({
-    cuda: z.boolean().default(false).describe('use a CUDA build of libtorch'),
-    prebuild: z
-      .boolean()
-      .default(false)
-      .describe('also write the addon to prebuilds/ for other machines, with its SHA-256'),
-    quiet: z.boolean().default(false).describe('print only warnings and errors'),
+    cuda: switchField('use a CUDA build of libtorch'),
+    prebuild: switchField('also write the addon to prebuilds/ for other machines, with its SHA-256'),
+    quiet: switchField('print only warnings and errors'),
   }),
   engine: false,
   run: async ({ cuda, prebuild, quiet }, _args, { signal }): Promise<SetupResult> =>

@@ -11,8 +11,9 @@ import {
   type Specialists,
 } from '../../runs/index.ts'
 import { type CommandContext, defineCommand } from '../command.ts'
+import { countField, textField, textsField } from '../parts/fields.ts'
 import { modelFields } from '../parts/model-flags.ts'
-import { namedFolders } from '../parts/named-folders.ts'
+import { namedFolders } from '../parts/server-flags.ts'
 
 /** Queries of a file that are answered in one batch. */
 const batchLines = 256
@@ -107,9 +108,9 @@ export const specialists = defineCommand({
       .min(1)
       .describe('NAME=FOLDER of an adapter, or of a run with an unchanged base; repeat for each')
       .meta({ commas: false }),
-    text: z.array(z.string()).default([]).describe('text to send to all specialists').meta({ commas: false }),
-    input: z.string().optional().describe('file of JSON lines; - reads standard input'),
-    batchTokens: z.int().positive().optional().describe('tokens per batch, padding included'),
+    text: textsField('text to send to all specialists').meta({ commas: false }),
+    input: textField('file of JSON lines; - reads standard input'),
+    batchTokens: countField('tokens per batch, padding included'),
     device: modelFields.device,
   }),
   async run({ base, specialist, text, input, batchTokens, device }, _args, context) {

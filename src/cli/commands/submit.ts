@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { ConfigError, SetupError, selfCall, shellWord, writeFileAtomic } from '../../core/index.ts'
 import { kubernetesManifest, slurmScript } from '../../distributed/index.ts'
 import { defineCommand } from '../command.ts'
+import { countField, switchField, textField } from '../parts/fields.ts'
 import { runFolderOf } from '../parts/training-command.ts'
 
 /** Submits a job script. @returns what sbatch says */
@@ -26,22 +27,22 @@ export const submit = defineCommand({
   arguments: [{ name: 'command', description: 'training command, after `--`', variadic: true }],
   engine: false,
   options: z.strictObject({
-    slurm: z.boolean().default(false).describe('write a job script for Slurm, and submit it'),
-    kubernetes: z.boolean().default(false).describe('write an Indexed Job with its service for Kubernetes'),
+    slurm: switchField('write a job script for Slurm, and submit it'),
+    kubernetes: switchField('write an Indexed Job with its service for Kubernetes'),
     processes: z.int().positive().describe('number of processes'),
     threads: z.int().positive().default(1).describe('compute threads of a process'),
     name: z.string().default('tunesmith').describe('name of the job'),
-    file: z.string().optional().describe('file to write (default: the name with .sh or .yaml)'),
-    memory: z.string().optional().describe('memory of a node (Slurm: 64G) or a pod (Kubernetes: 16Gi)'),
+    file: textField('file to write (default: the name with .sh or .yaml)'),
+    memory: textField('memory of a node (Slurm: 64G) or a pod (Kubernetes: 16Gi)'),
     start: z.boolean().default(true).describe('submit the job script (Slurm)'),
-    nodes: z.int().positive().optional().describe('number of machines (Slurm; default: 1)'),
-    time: z.string().optional().describe('time limit, such as 24:00:00 (Slurm)'),
-    partition: z.string().optional().describe('partition (Slurm)'),
-    account: z.string().optional().describe('account (Slurm)'),
-    image: z.string().optional().describe('container image with Tunesmith (Kubernetes)'),
-    claim: z.string().optional().describe('persistent volume claim with data and runs (Kubernetes)'),
-    folder: z.string().optional().describe('folder at which the claim is mounted (Kubernetes; default: /work)'),
-    namespace: z.string().optional().describe('namespace (Kubernetes)'),
+    nodes: countField('number of machines (Slurm; default: 1)'),
+    time: textField('time limit, such as 24:00:00 (Slurm)'),
+    partition: textField('partition (Slurm)'),
+    account: textField('account (Slurm)'),
+    image: textField('container image with Tunesmith (Kubernetes)'),
+    claim: textField('persistent volume claim with data and runs (Kubernetes)'),
+    folder: textField('folder at which the claim is mounted (Kubernetes; default: /work)'),
+    namespace: textField('namespace (Kubernetes)'),
   }),
   async run(options, { command }) {
     const { slurm, kubernetes, processes, threads, name, memory, nodes, time, partition, account, start } = options

@@ -20,6 +20,7 @@ import type { TaskType } from '../../tasks/index.ts'
 import { defineCommand } from '../command.ts'
 import { coerceTexts, flagsOf, mergeOver, plainValue, withDefaultKinds, withFields, withoutDefaults } from '../flags.ts'
 import { dryRunField } from '../parts/dry-run.ts'
+import { textField } from '../parts/fields.ts'
 import { renderPlan } from '../parts/plan-display.ts'
 import { recipeChoices } from '../parts/recipe-choices.ts'
 import { displayRun } from '../parts/run-display.ts'
@@ -69,7 +70,7 @@ export const sweep = defineCommand({
   choices: () => recipeChoices('finetune'),
   options: withFields(
     z.strictObject({
-      out: z.string().optional().describe('folder of the sweep, with one folder per run'),
+      out: textField('folder of the sweep, with one folder per run'),
       over: z
         .record(z.string(), z.unknown())
         .default({})
@@ -86,7 +87,7 @@ export const sweep = defineCommand({
         .min(2)
         .optional()
         .describe('random splits of the data, or divisions into folds, that each setting is run with'),
-      recipe: z.string().optional().describe('recipe of a run, from a .ts, .yaml or .json file; flags override it'),
+      recipe: textField('recipe of a run, from a .ts, .yaml or .json file; flags override it'),
       ...taskColumns,
       ...watchFields,
       ...dryRunField,
@@ -114,7 +115,7 @@ export const sweep = defineCommand({
     const merged = withDefaultKinds(schema, laid) as Record<string, unknown>
     const columns = { textColumn, pairColumn, labelColumn }
     const settings = Object.values(columns).some((value) => value !== undefined)
-      ? { settings: withColumns(expectTask(merged.task), columns, merged.settings as object) }
+      ? withColumns({ task: expectTask(merged.task), settings: merged.settings as object, ...columns })
       : {}
     const folder = out ?? merged.out
     if (typeof folder !== 'string') throw new ConfigError('`sweep` needs a folder for its runs: set `--out`.')

@@ -9,7 +9,8 @@ import { loadTokenizer } from '../../tokenizers/index.ts'
 import { runProgram } from '../program.ts'
 import { commands } from './index.ts'
 
-const sample = readFileSync(join(import.meta.dirname, '../../tokenizers/training/golden/sample.txt'), 'utf8')
+const fixtures = join(import.meta.dirname, '../../../tests/tokenizers/fixtures')
+const sample = readFileSync(join(fixtures, 'training-sample.txt'), 'utf8')
 
 const run = async (...argv: string[]) => {
   let stdout = ''

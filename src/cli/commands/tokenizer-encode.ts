@@ -1,21 +1,28 @@
 // `tunesmith tokenizer encode`: encodes documents into token shards for training. The work is `encodeShards` of src/data.
-import { availableParallelism } from 'node:os'
 import { z } from 'zod'
 import { formatBytes, formatCount, formatDuration } from '../../core/index.ts'
 import { openTexts } from '../../corpus/index.ts'
 import { encodeShards, encodeShardsSchema, type ShardManifest, splitWarnings } from '../../data/index.ts'
 import { defineCommand } from '../command.ts'
+import { corpusField, filesArgument, workersField } from '../parts/fields.ts'
 import { wrapLine } from '../parts/text-lines.ts'
 
 // A book stays one document; only much longer files are split.
 const DOCUMENT_BYTES = 8 << 20
 
+interface SplitSummary {
+  tokens: number
+  documents: number
+  bytes: number
+  shards: number
+}
+
 export interface TokenizerEncodeResult {
   out: string
   dtype: ShardManifest['dtype']
   seconds: number
-  train: { tokens: number; documents: number; bytes: number; shards: number }
-  validation: { tokens: number; documents: number; bytes: number; shards: number }
+  train: SplitSummary
+  validation: SplitSummary
   /** Warnings about the validation split. */
   warnings: string[]
 }
@@ -24,25 +31,13 @@ export const tokenizerEncode = defineCommand({
   name: 'tokenizer encode',
   summary: 'Encode a corpus into shards of token ids with document boundaries; resumable',
   example: 'tunesmith tokenizer encode --tokenizer tokenizer --corpus corpus --out shards',
-  arguments: [
-    {
-      name: 'files',
-      description: 'text files, folders or globs, also .gz, .bz2 and .zst',
-      variadic: true,
-      optional: true,
-    },
-  ],
+  arguments: [filesArgument],
   processes: 'first',
   options: encodeShardsSchema.extend({
     tokenizer: z.string().describe('tokenizer folder or file'),
-    corpus: z.array(z.string()).default([]).describe('folders that `corpus build` wrote'),
+    corpus: corpusField,
     out: z.string().describe('folder for the shards'),
-    workers: z
-      .number()
-      .int()
-      .positive()
-      .default(availableParallelism())
-      .describe('threads; they do not change the result'),
+    workers: workersField,
   }),
   run: async ({ tokenizer, corpus, out, workers, ...options }, { files }, context): Promise<TokenizerEncodeResult> => {
     const started = performance.now()
@@ -56,10 +51,8 @@ export const tokenizerEncode = defineCommand({
         source: texts.description,
         onProgress: ({ bytes, tokens }) => progress.update(bytes, { tokens: formatCount(tokens) }),
       })
-      const summary = ({ tokens, documents, bytes, shards }: ShardManifest['splits']['train']) => ({
-        tokens,
-        documents,
-        bytes,
+      const summary = ({ shards, ...counts }: ShardManifest['splits']['train']) => ({
+        ...counts,
         shards: shards.length,
       })
       return {

@@ -1,5 +1,4 @@
 // `tunesmith tokenizer train`: trains a tokenizer and writes a folder that other libraries open. The work is `trainTokenizer`.
-import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { ConfigError, exists, formatBytes, formatCount, formatDuration } from '../../core/index.ts'
@@ -11,6 +10,8 @@ import {
   writeTokenizerFolder,
 } from '../../tokenizers/index.ts'
 import { defineCommand } from '../command.ts'
+import { corpusField, filesArgument, switchField, textField, textsField, workersField } from '../parts/fields.ts'
+import { labelledProgress } from '../parts/labelled-progress.ts'
 import { wrapLine } from '../parts/text-lines.ts'
 
 // Long files are split into pieces: short enough to set some aside for validation, long enough that few words are split.
@@ -51,30 +52,15 @@ export const tokenizerTrain = defineCommand({
   name: 'tokenizer train',
   summary: 'Train a tokenizer on text and write a folder that transformers and transformers.js open',
   example: 'tunesmith tokenizer train --type wordpiece --vocab-size 30000 --corpus corpus --out tokenizer',
-  arguments: [
-    {
-      name: 'files',
-      description: 'text files, folders or globs, also .gz, .bz2 and .zst',
-      variadic: true,
-      optional: true,
-    },
-  ],
+  arguments: [filesArgument],
   processes: 'first',
   options: tokenizerTrainSchema.extend({
-    corpus: z.array(z.string()).default([]).describe('folders that `corpus build` wrote'),
+    corpus: corpusField,
     out: z.string().describe('folder for the tokenizer'),
-    overwrite: z.boolean().default(false).describe('replace a tokenizer that is in the folder'),
-    fromCounts: z
-      .array(z.string())
-      .default([])
-      .describe('files of saved word counts to add to the text, or to train from alone'),
-    saveCounts: z.string().optional().describe('file for the word counts, gzipped when it ends in .gz'),
-    workers: z
-      .number()
-      .int()
-      .positive()
-      .default(availableParallelism())
-      .describe('threads; they do not change the result'),
+    overwrite: switchField('replace a tokenizer that is in the folder'),
+    fromCounts: textsField('files of saved word counts to add to the text, or to train from alone'),
+    saveCounts: textField('file for the word counts, gzipped when it ends in .gz'),
+    workers: workersField,
   }),
   run: async (
     { corpus, out, overwrite, fromCounts, saveCounts, workers, ...options },
@@ -92,25 +78,18 @@ export const tokenizerTrain = defineCommand({
     const texts = onlyCounts
       ? undefined
       : await openTexts({ corpora: corpus, files: named }, { maxBytes: PIECE_BYTES, signal })
-    let stage = ''
-    let progress: ReturnType<typeof context.progress> | undefined
-    const onProgress = (next: 'count' | 'learn', done: number) => {
-      if (next !== stage) {
-        progress?.stop()
-        progress = context.progress(
-          next === 'count' ? { label: 'Counting words', unit: 'bytes' } : { label: 'Learning', unit: 'tokens' },
-        )
-        stage = next
-      }
-      progress?.update(done)
-    }
+    const { onProgress, stop } = labelledProgress(context)
     try {
       const trained = await trainTokenizer(texts?.documents() ?? [], options, {
         fromCounts,
         saveCounts,
         workers,
         signal,
-        onProgress,
+        onProgress: (stage, done) =>
+          onProgress({
+            ...(stage === 'count' ? { label: 'Counting words', unit: 'bytes' } : { label: 'Learning', unit: 'tokens' }),
+            done,
+          }),
       })
       await writeTokenizerFolder(out, trained.files)
       const { words } = trained
@@ -127,7 +106,7 @@ export const tokenizerTrain = defineCommand({
         report: trained.report ?? null,
       }
     } finally {
-      progress?.stop()
+      stop()
     }
   },
   render: renderTraining,

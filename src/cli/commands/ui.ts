@@ -3,9 +3,9 @@ import { z } from 'zod'
 import { faultText } from '../../core/index.ts'
 import { createStudio, studioPort } from '../../serving/index.ts'
 import { defineCommand } from '../command.ts'
+import { textField, textsField } from '../parts/fields.ts'
 import { openBrowser } from '../parts/open-browser.ts'
-import { readToken } from '../parts/read-token.ts'
-import { rootsOf, runsArgument } from '../parts/run-folders.ts'
+import { readToken, rootsOf, runsArgument, untilStopped } from '../parts/server-flags.ts'
 
 export const ui = defineCommand({
   name: 'ui',
@@ -18,12 +18,9 @@ export const ui = defineCommand({
   options: z.strictObject({
     port: z.int().min(0).max(65_535).default(studioPort).describe('port to listen on; 0 takes one that is free'),
     host: z.string().default('127.0.0.1').describe('address to listen on; any but a loopback address needs a token'),
-    model: z
-      .array(z.string())
-      .default([])
-      .describe('models for the playground, beside those of the runs: folders, .gguf files or Hub ids'),
+    model: textsField('models for the playground, beside those of the runs: folders, .gguf files or Hub ids'),
     maxModels: z.int().min(1).max(64).default(3).describe('maximum number of models of the playground in memory'),
-    tokenFile: z.string().optional().describe('file with the token that pages must have'),
+    tokenFile: textField('file with the token that pages must have'),
     open: z.boolean().default(true).describe('whether to open the browser'),
   }),
   async run({ tokenFile, open, model: models, ...options }, { runs }, context) {
@@ -38,10 +35,7 @@ export const ui = defineCommand({
     if (context.json) context.emit({ url, runs: roots })
     log(`The studio shows ${roots.join(', ')} on ${url}. Press Ctrl-C to stop.`)
     if (open && !context.json) void openBrowser(url)
-    await new Promise<void>((resolve) => {
-      if (signal.aborted) resolve()
-      signal.addEventListener('abort', () => resolve(), { once: true })
-    })
+    await untilStopped(signal)
     await studio.close()
     return { url, port, runs: roots }
   },

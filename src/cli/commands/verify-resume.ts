@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { verifyResume as prove, type ResumeProof } from '../../runs/index.ts'
 import { defineCommand } from '../command.ts'
+import { switchField } from '../parts/fields.ts'
 
 export const verifyResume = defineCommand({
   name: 'verify-resume',
@@ -10,7 +11,7 @@ export const verifyResume = defineCommand({
   arguments: [{ name: 'run', description: 'folder of the run, which is not changed' }],
   options: z.strictObject({
     steps: z.int().positive().default(5).describe('steps before and after the stop'),
-    keep: z.boolean().default(false).describe('keep the compared runs, in the subfolder verify-resume'),
+    keep: switchField('keep the compared runs, in the subfolder verify-resume'),
   }),
   async run({ steps, keep }, { run }, context): Promise<ResumeProof> {
     const progress = context.progress({ label: 'Verifying', total: 4 * steps, unit: 'steps' })

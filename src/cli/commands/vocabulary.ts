@@ -1,6 +1,5 @@
 // `tunesmith vocabulary …`: a model with another vocabulary. The work is `growVocabulary`, `swapTokenizer` and `shrinkVocabulary` of
 // src/checkpoint.
-import { z } from 'zod'
 import {
   type ChangedVocabulary,
   growVocabulary,
@@ -13,6 +12,7 @@ import {
 import { formatCount } from '../../core/index.ts'
 import { openTexts } from '../../corpus/index.ts'
 import { defineCommand } from '../command.ts'
+import { corpusField, filesArgument } from '../parts/fields.ts'
 
 const render = ({ out, before, after, kept, added }: ChangedVocabulary): string => {
   const some = added.slice(0, 10).join(' ')
@@ -44,17 +44,10 @@ export const vocabularyShrink = defineCommand({
   name: 'vocabulary shrink',
   summary: 'Leave out the tokens that texts do not need; the texts are encoded into the same tokens afterwards',
   example: 'tunesmith vocabulary shrink texts/*.txt --base HuggingFaceTB/SmolLM2-135M --out small-base',
-  arguments: [
-    {
-      name: 'files',
-      description: 'text files, folders or globs, also .gz, .bz2 and .zst',
-      variadic: true,
-      optional: true,
-    },
-  ],
+  arguments: [filesArgument],
   processes: 'first',
   options: shrinkVocabularySchema.extend({
-    corpus: z.array(z.string()).default([]).describe('folders that `corpus build` wrote'),
+    corpus: corpusField,
   }),
   async run({ corpus, ...options }, { files }, context) {
     const { signal } = context

@@ -75,7 +75,7 @@ const commands: { readonly [name: string]: ChatCommand } = {
   },
 }
 
-export const chatHelp = (): string => {
+const chatHelp = (): string => {
   const width = Math.max(...Object.values(commands).map(({ usage }) => usage.length))
   return [
     ...Object.values(commands).map(({ usage, does }) => `  ${usage.padEnd(width)}  ${does}`),

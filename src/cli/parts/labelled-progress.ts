@@ -8,7 +8,8 @@ export interface PartProgress {
   /** What is counted, in the plural. */
   unit: string
   done: number
-  of: number
+  /** Left out where the end is not known. */
+  of?: number
 }
 
 /** Shows parts of work as they are reported. `stop` is safe to call twice. */

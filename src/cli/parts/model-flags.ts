@@ -4,23 +4,21 @@ import { weightForms } from '../../checkpoint/index.ts'
 import type { LoadHooks } from '../../inference/index.ts'
 import { defaultDevice, deviceSchema } from '../../tensor/index.ts'
 import type { CommandContext } from '../command.ts'
+import { textField, textsField } from './fields.ts'
 
 /** Modules to import first; the parser of the command line imports them. */
-export const useField = z
-  .array(z.string())
-  .default([])
-  .describe(
-    "packages or files to import first, which register their own tasks, models or adapters (default: those of the model's run)",
-  )
+export const useField = textsField(
+  "packages or files to import first, which register their own tasks, models or adapters (default: those of the model's run)",
+)
 
 /** The flag of commands that take one task of a model of several. */
-export const taskField = z.string().optional().describe('task of a model of several, which `multitask` makes')
+export const taskField = textField('task of a model of several, which `multitask` makes')
 
 /** Flags of every command that takes a MODEL. */
 export const modelFields = {
   use: useField,
   model: z.string().describe('model: a folder, the folder of a run, a .gguf file, or a Hub id'),
-  revision: z.string().optional().describe('branch, tag or commit of a Hub id'),
+  revision: textField('branch, tag or commit of a Hub id'),
   device: deviceSchema.default(defaultDevice).describe('device: cpu, cuda or cuda:0'),
   weights: z
     .enum(weightForms)

@@ -1,13 +1,16 @@
 // Texts for commands that process one after another: a line each, or a column of a file with columns. Files may be compressed.
 import { DataError } from '../../core/index.ts'
+import { shortHash } from '../../distributed/index.ts'
+import { modelFilesHash } from '../../features/index.ts'
 import { openBytes, strictText, wholeStream } from '../../files/index.ts'
 import { hasColumns, readTextColumn } from '../../tasks/index.ts'
+import type { CommandContext } from '../command.ts'
 
 // Such files are kept in memory, with the results.
 const maxBytes = 2 ** 30
 
 /** The path that stands for standard input. */
-export const STDIN = '-'
+const STDIN = '-'
 
 const blankLines = (numbers: readonly number[]): string =>
   numbers.length === 1
@@ -30,4 +33,28 @@ export const readTexts = async (path: string, column: string, note: (line: strin
   const blank = lines.flatMap((line, i) => (line.trim() === '' ? [i + 1] : []))
   if (blank.length > 0) note(`${path}: Skipped ${blankLines(blank)}: texts are numbered without them.`)
   return texts
+}
+
+/**
+ * The texts of a file, as `readTexts` gives them. Standard input is that of the first process.
+ * @throws ConfigError for processes with other texts
+ */
+export const readSharedTexts = async (
+  path: string,
+  column: string,
+  { group, warn }: Pick<CommandContext, 'group' | 'warn'>,
+): Promise<string[]> => {
+  const read = () => readTexts(path, column, warn)
+  if (group !== undefined && path === STDIN) return group.fromFirst(read)
+  const texts = await read()
+  await group?.expectEqual({ texts: shortHash(texts) })
+  return texts
+}
+
+/** @throws ConfigError for processes with other files of a model */
+export const expectSameModel = async (
+  { group }: Pick<CommandContext, 'group'>,
+  folder: string | undefined,
+): Promise<void> => {
+  if (group !== undefined && folder !== undefined) await group.expectEqual({ model: await modelFilesHash(folder) })
 }

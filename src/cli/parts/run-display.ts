@@ -2,6 +2,7 @@
 import { constants } from 'node:os'
 import { formatBytes, formatCount, formatDuration, programCall } from '../../core/index.ts'
 import type { PretrainRecipe, RunListener, RunPlans, RunResult } from '../../runs/index.ts'
+import { inferenceMode, scope, zeros } from '../../tensor/index.ts'
 import {
   describePrediction,
   describeReferences,
@@ -12,7 +13,6 @@ import {
 import type { PreFlight } from '../../training/index.ts'
 import type { CommandContext } from '../command.ts'
 import { wrapWords } from '../help-choices.ts'
-import { matmulSpeed } from './matmul-speed.ts'
 import { wrapLine } from './text-lines.ts'
 import { TrainingBar } from './training-bar.ts'
 
@@ -36,7 +36,7 @@ const memoryLines = ({ memory }: PreFlight, prediction: RunPrediction | undefine
 }
 
 /** @param withFlags names the settings in a line as the command's flags */
-export const describePreFlight = (
+const describePreFlight = (
   facts: PreFlight,
   prediction?: RunPrediction,
   withFlags = (line: string): string => line,
@@ -55,10 +55,10 @@ export const describePreFlight = (
   ]
 }
 
-/** A loss of one term equals that term, and is shown once. */
 /** A score that has no value, such as that of pairs of equal length where there are none, is no fault; a loss without one is. */
 const score = (name: string, value: number): string => (Number.isNaN(value) && name !== 'loss' ? '–' : number(value))
 
+/** A loss of one term equals that term, and is shown once. */
 const describeMetrics = (metrics: Record<string, number>): string[] =>
   Object.entries(metrics)
     .filter(([name, value]) => name === 'loss' || value !== metrics.loss)
@@ -171,3 +171,32 @@ export const renderRun = (result: RunResult): string => {
     `report  ${out}/report.html`,
   ].join('\n')
 }
+
+interface Product {
+  /** Rows: tokens per micro-batch. */
+  tokens: number
+  width: number
+  dtype: 'float32' | 'bfloat16' | 'float16'
+  device: string
+}
+
+/** FLOP/s of the fastest of the products [tokens, width] x [width, 4 width] that fit into `budgetMs`; at least two are timed. */
+const matmulSpeed = ({ tokens, width, dtype, device }: Product, budgetMs = 300): number =>
+  inferenceMode(() =>
+    scope(() => {
+      // Enough work for an exact time, little enough to end soon.
+      const rows = Math.max(16, Math.min(tokens, Math.ceil(2e9 / (8 * width * width))))
+      const left = zeros([rows, width], { dtype, device })
+      const right = zeros([width, 4 * width], { dtype, device })
+      const flops = 2 * rows * width * 4 * width
+      const started = performance.now()
+      let fastest = Number.POSITIVE_INFINITY
+      for (let count = 0; count < 2 || performance.now() - started < budgetMs; count++) {
+        const from = performance.now()
+        // Reading one value waits for an asynchronous device.
+        scope(() => left.matmul(right).select(0, 0).select(0, 0).item())
+        fastest = Math.min(fastest, performance.now() - from)
+      }
+      return (flops / fastest) * 1000
+    }),
+  )

@@ -1,15 +1,24 @@
-// `--track` of every command that trains: trackers of experiments that get the run while it trains.
+// `--ui` and `--track` of every command that trains: the studio in a process of its own, with the model in training for its playground, and
+// trackers of experiments that get the run while it trains.
 import { basename } from 'node:path'
 import { z } from 'zod'
-import { ConfigError, makeFolder } from '../../core/index.ts'
+import { ConfigError, faultText, makeFolder } from '../../core/index.ts'
 import type { RunListener } from '../../runs/index.ts'
+import { LiveModel, type StudioProcess, startStudioProcess, studioPort } from '../../serving/index.ts'
 import { followRun, type RunTracking, type TrackerChoice, trackerNames } from '../../tracking/index.ts'
 import type { CommandContext } from '../command.ts'
-import { type StudioFlags, studioFields, withStudio } from './run-studio.ts'
+import { switchField, textField } from './fields.ts'
+import { openBrowser } from './open-browser.ts'
 
 /** The flags of every command that trains: its page, and its trackers. */
 export const watchFields = {
-  ...studioFields,
+  ui: switchField('whether to show the run in the browser while it trains, and to answer prompts between its steps'),
+  uiPort: z
+    .int()
+    .min(0)
+    .max(65_535)
+    .optional()
+    .describe(`port of the page; 0 takes one that is free (default: ${studioPort})`),
   track: z
     .array(z.enum(trackerNames))
     .default([])
@@ -19,19 +28,47 @@ export const watchFields = {
     .min(1)
     .optional()
     .describe('trackers: project of W&B or trackio, or experiment of MLflow (default: tunesmith)'),
-  trackUrl: z
-    .string()
-    .optional()
-    .describe(
-      'trackers: address of the server; W&B writes offline files without one (default: MLFLOW_TRACKING_URI, TRACKIO_SERVER_URL)',
-    ),
+  trackUrl: textField(
+    'trackers: address of the server; W&B writes offline files without one (default: MLFLOW_TRACKING_URI, TRACKIO_SERVER_URL)',
+  ),
 }
 
 /** Values of the flags. */
-export interface WatchFlags extends StudioFlags {
+export interface WatchFlags {
+  ui: boolean
+  uiPort?: number | undefined
   track: readonly TrackerChoice['to'][]
   trackProject?: string | undefined
   trackUrl?: string | undefined
+}
+
+/**
+ * Runs a command that trains with the studio beside it, if its flags say so.
+ * @throws ConfigError for a port without `--ui`, or one that is taken
+ */
+const withStudio = async <Result>(
+  context: CommandContext,
+  { ui, uiPort }: WatchFlags,
+  run: (watched: Pick<RunListener, 'onFolder' | 'onModel'>) => Promise<Result>,
+): Promise<Result> => {
+  if (!ui && uiPort !== undefined) throw new ConfigError('`--ui-port` needs `--ui`: add it, or remove the port.')
+  if (!ui) return run({})
+  let studio: StudioProcess | undefined
+  const onError = (error: unknown) => context.warn(faultText(error))
+  try {
+    return await run({
+      async onFolder(folder) {
+        if (studio !== undefined) return
+        studio = await startStudioProcess({ roots: [folder], port: uiPort ?? studioPort }, { onError })
+        context.log(`The studio shows the run on ${studio.url}, and ends with it.`)
+        // Without a browser, the address is on the terminal.
+        if (!context.json) void openBrowser(studio.url)
+      },
+      onModel: (model) => LiveModel.open(model, {}, { onError }),
+    })
+  } finally {
+    await studio?.close()
+  }
 }
 
 /** The flags beside those of the command. */

@@ -2,7 +2,7 @@
 import Table from 'cli-table3'
 
 /** Columns of a terminal, or 80 where the output is no terminal. */
-export const terminalWidth = (stream: { columns?: number } = process.stdout): number => stream.columns ?? 80
+const terminalWidth = (stream: { columns?: number } = process.stdout): number => stream.columns ?? 80
 
 const draw = (head: readonly string[], rows: readonly (readonly string[])[]): string => {
   const table = new Table({ head: [...head], style: { head: [], border: [] } })

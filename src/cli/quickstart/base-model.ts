@@ -20,7 +20,7 @@ export interface LanguageScores {
   accuracy: number
 }
 
-export interface WrittenSample {
+interface WrittenSample {
   step: number
   prompt: string
   text: string

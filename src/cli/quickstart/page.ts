@@ -1,7 +1,16 @@
 // The quickstart's page: the pipeline, training curves, the comparison, the costs and samples in one HTML file that needs nothing else.
 import { resolve } from 'node:path'
 import { formatBytes, formatCount, formatDuration } from '../../core/index.ts'
-import { escapeHtml, htmlPage, htmlTable, readHistory, renderSvg, type Series, smoothed } from '../../tracking/index.ts'
+import {
+  escapeHtml,
+  htmlPage,
+  htmlTable,
+  type RunHistory,
+  readHistory,
+  renderSvg,
+  type Series,
+  smoothed,
+} from '../../tracking/index.ts'
 import type { BaseResult } from './base-model.ts'
 import { costHead, costRow } from './costs.ts'
 import {
@@ -111,28 +120,29 @@ const scoreSvg = (specialists: readonly SpecialistResult[]): string => {
   )
 }
 
+/** The smoothed loss of a run as a curve; none for a run without a step. */
+const trainingCurve = (name: string, { training: { loss } }: RunHistory): Series[] => {
+  if (loss === undefined) return []
+  const { steps, values } = smoothed(loss)
+  return [{ name, x: steps, y: values }]
+}
+
 const lossSvg = async (title: string, { run }: BaseResult): Promise<string> => {
-  const { training, evaluations } = await readHistory(run)
-  const series: Series[] = []
-  if (training.loss !== undefined) {
-    const { steps, values } = smoothed(training.loss)
-    series.push({ name: 'training, smoothed', x: steps, y: values })
-  }
+  const history = await readHistory(run)
+  const { evaluations } = history
+  const series = trainingCurve('training, smoothed', history)
   if (evaluations.loss !== undefined)
     series.push({ name: 'validation', x: evaluations.loss.steps, y: evaluations.loss.values })
   return renderSvg({ title, series, axis: 'linear' })
 }
 
 const specialistSvg = async ({ name, comparison }: SpecialistResult): Promise<string> => {
-  const histories = await Promise.all(
-    comparison.runs.map(async (run) => ({ run, history: await readHistory(run.run) })),
+  const curves = await Promise.all(
+    comparison.runs.map(async ({ run, name: own }) =>
+      trainingCurve(run.split('/').at(-1) ?? own, await readHistory(run)),
+    ),
   )
-  const series = histories.flatMap(({ run, history: { training } }): Series[] => {
-    if (training.loss === undefined) return []
-    const { steps, values } = smoothed(training.loss)
-    return [{ name: run.run.split('/').at(-1) ?? run.name, x: steps, y: values }]
-  })
-  return renderSvg({ title: `Training loss of "${name}", smoothed`, series, axis: 'linear' })
+  return renderSvg({ title: `Training loss of "${name}", smoothed`, series: curves.flat(), axis: 'linear' })
 }
 
 const samples = ({ pretrained, specialists }: QuickstartResult): string => {

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { withoutUndefined } from '../../core/index.ts'
 import { predict, renderPrediction } from '../../inference/index.ts'
 import { type Comparison, compareRuns, type FinetuneInput, runFiles } from '../../runs/index.ts'
+import type { Interval } from '../../tasks/index.ts'
 import type { CommandContext } from '../command.ts'
 import { type RunCost, readCost } from './costs.ts'
 import { type SpecialistPlan, variantPlans } from './plan.ts'
@@ -24,11 +25,7 @@ export interface SpecialistsInput {
 }
 
 /** A validation score with its 95 % interval. */
-export interface Score {
-  value: number
-  low: number
-  high: number
-}
+export type Score = Interval
 
 /** One way of fine-tuning, from the base and from random weights. */
 export interface SpecialistPair {

@@ -4,8 +4,7 @@
 import { workerData } from 'node:worker_threads'
 import { serveTasks } from '../../core/index.ts'
 import type { DocumentWorker } from './document-task.ts'
-import { explainFault } from './machine-fault.ts'
-import type { WorkerSettings, WorkerTask } from './phase-runner.ts'
+import { explainFault, type WorkerSettings, type WorkerTask } from './phase-runner.ts'
 import type { WriteStages, WriteTask } from './write-task.ts'
 
 const { settings } = workerData as WorkerSettings
@@ -14,13 +13,8 @@ const { settings } = workerData as WorkerSettings
 let documents: Promise<DocumentWorker> | undefined
 let writing: Promise<WriteStages> | undefined
 
-const createDocumentWorker = async (): Promise<DocumentWorker> => {
-  const [{ DocumentWorker }, { registeredSources }] = await Promise.all([
-    import('./document-task.ts'),
-    import('./resolve-options.ts'),
-  ])
-  return DocumentWorker.create(settings, registeredSources())
-}
+const createDocumentWorker = async (): Promise<DocumentWorker> =>
+  (await import('./document-task.ts')).DocumentWorker.create(settings)
 
 const createWriteStages = async ({ contamination: files }: WriteTask): Promise<WriteStages> => {
   const { dedup, contamination } = settings

@@ -25,12 +25,10 @@ import { type ContaminationFiles, type CountTask, prepareIndex, writeCommon } fr
 import { LocalFolder } from './corpus-folder.ts'
 import { deduplicate } from './dedup-stage.ts'
 import type { DocumentTask, PieceResult, ReadResult, ReadTask } from './document-task.ts'
-import { type InputFile, listInputs, type ResolvedSource } from './inputs.ts'
+import { groupBySize, type InputFile, listInputs, type Piece, planPieces, type ResolvedSource } from './inputs.ts'
 import { type EntryFile, isIntact, keyOf, pruneFolders, readEntry } from './journal.ts'
-import { explainFault } from './machine-fault.ts'
 import { type CorpusBuildOptions, corpusBuildSchema, type ResolvedBuildOptions } from './options.ts'
-import { hasEntry, type PhaseContext, runPhase } from './phase-runner.ts'
-import { groupBySize, type Piece, planPieces } from './plan.ts'
+import { explainFault, hasEntry, type PhaseContext, runPhase } from './phase-runner.ts'
 import { readStage } from './read-records.ts'
 import {
   type BuildSettings,
@@ -131,7 +129,7 @@ const requireEffect = ({ engine, workers, memoryMegabytes, master, sparkConf }: 
 /** @throws ConfigError for addresses with an engine that reads and writes file systems only */
 const requireReachable = ({ out, engine }: ResolvedBuildOptions, { sources }: BuildSettings): void => {
   if (engine === 'spark') return
-  const isFile = ({ kind }: ResolvedSource) => registeredSources()[kind]!.expand === undefined
+  const isFile = ({ kind }: ResolvedSource) => registeredSources[kind]!.expand === undefined
   const paths = [['out', out], ...sources.filter(isFile).map(({ path }, i) => [`source[${i}]`, path])] as const
   for (const [option, path] of paths) {
     const scheme = schemeOf(path ?? '')
@@ -151,13 +149,9 @@ interface BuildParts {
   spark: OpenSpark | undefined
 }
 
-interface BuildLimits {
-  engine: ResolvedBuildOptions['engine']
-  workers: number
-  memoryMegabytes: number
-  rebuild: boolean
-  keepWork: boolean
-}
+type BuildLimits = Required<
+  Pick<ResolvedBuildOptions, 'engine' | 'workers' | 'memoryMegabytes' | 'rebuild' | 'keepWork'>
+>
 
 class Build {
   readonly #settings: BuildSettings

@@ -19,7 +19,7 @@ import {
 import type { CorpusDocument } from '../document.ts'
 import { coerceOptions, parsePairs } from './component-spec.ts'
 import { applyDecisions, type KeptDocumentsFile, readWithDecisions } from './decisions.ts'
-import { clearFolder, type JournalEntry, keyOf, readEntry, writeEntry } from './journal.ts'
+import { clearFolder, type JournalEntry, keyOf, readEntry, type Task, writeEntry } from './journal.ts'
 
 export const contaminationStage = 'decontaminate'
 export const contaminationReasons: readonly string[] = dropReasons
@@ -102,10 +102,7 @@ export const prepareIndex = async (
   return path
 }
 
-export interface CountTask {
-  type: 'count'
-  key: string
-  folder: string
+export interface CountTask extends Task<'count'> {
   index: string
   kept: KeptDocumentsFile[]
 }

@@ -2,9 +2,8 @@
 
 import { readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { ConfigError, makeFolder, writeFileAtomic } from '../../core/index.ts'
+import { ConfigError, lockFolder, makeFolder, writeFileAtomic } from '../../core/index.ts'
 import { type CorpusManifest, manifestName, readManifestIfAny } from '../manifest.ts'
-import { lockFolder } from './build-lock.ts'
 import { isIntact } from './journal.ts'
 
 const workName = 'work'
@@ -15,25 +14,6 @@ export interface CorpusFile {
   path: string
   bytes: number
   sha256: string
-}
-
-/** A folder that a corpus is built in. */
-export interface CorpusFolder {
-  /** As it was given. */
-  readonly path: string
-  /** Local folder of the plan and of what the command itself keeps. */
-  readonly work: string
-  /** Creates the folder and locks it. @returns the function that unlocks it. @throws ConfigError for a folder of something else */
-  open(): Promise<() => Promise<void>>
-  /** The manifest, or undefined when there is none. */
-  manifest(): Promise<CorpusManifest | undefined>
-  /** Whether a file is as the manifest says. */
-  isIntact(file: CorpusFile): Promise<boolean>
-  read(path: string): Promise<string>
-  /** Writes a file at once, so that no reader sees a part of it. */
-  write(path: string, text: string): Promise<void>
-  /** Removes older corpora, partial files and, unless they are kept, intermediate files. */
-  tidy(dataName: string, options: { keepWork: boolean }): Promise<void>
 }
 
 /** @throws ConfigError where a name is not of a corpus */
@@ -50,9 +30,11 @@ export const expectCorpusNames = (path: string, names: readonly string[]): void 
 export const isStaleName = (name: string, dataName: string, { keepWork }: { keepWork: boolean }): boolean =>
   (/^data-/.test(name) && name !== dataName) || /^\..*\.tmp$/.test(name) || (name === workName && !keepWork)
 
-/** A folder of a file system. */
-export class LocalFolder implements CorpusFolder {
+/** A folder of a file system that a corpus is built in. */
+export class LocalFolder {
+  /** As it was given. */
   readonly path: string
+  /** Local folder of the plan and of what the command itself keeps. */
   readonly work: string
 
   constructor(path: string) {
@@ -60,16 +42,19 @@ export class LocalFolder implements CorpusFolder {
     this.work = join(path, workName)
   }
 
+  /** Creates the folder and locks it. @returns the function that unlocks it. @throws ConfigError for a folder of something else */
   async open(): Promise<() => Promise<void>> {
     await makeFolder(this.path, 'out')
     expectCorpusNames(this.path, await readdir(this.path))
-    return lockFolder(this.path)
+    return lockBuild(this.path)
   }
 
+  /** The manifest, or undefined when there is none. */
   manifest(): Promise<CorpusManifest | undefined> {
     return readManifestIfAny(this.path)
   }
 
+  /** Whether a file is as the manifest says. */
   isIntact(file: CorpusFile): Promise<boolean> {
     return isIntact(join(this.path, file.path), file)
   }
@@ -78,10 +63,12 @@ export class LocalFolder implements CorpusFolder {
     return readFile(join(this.path, path), 'utf8')
   }
 
+  /** Writes a file at once, so that no reader sees a part of it. */
   write(path: string, text: string): Promise<void> {
     return writeFileAtomic(join(this.path, path), text)
   }
 
+  /** Removes older corpora, partial files and, unless they are kept, intermediate files. */
   async tidy(dataName: string, options: { keepWork: boolean }): Promise<void> {
     for (const name of await readdir(this.path))
       if (isStaleName(name, dataName, options)) await rm(join(this.path, name), { recursive: true, force: true })
@@ -89,3 +76,12 @@ export class LocalFolder implements CorpusFolder {
       if (/\.(partial|tmp)$/.test(name)) await rm(join(this.path, dataName, name), { force: true })
   }
 }
+
+/** Locks the output folder and returns the function that unlocks it. @throws ConfigError when a running build has the lock */
+export const lockBuild = (folder: string): Promise<() => Promise<void>> =>
+  lockFolder(
+    folder,
+    (owner, path) =>
+      `Expected a folder that no other build uses for \`out\`, got ${folder}, which process ${owner} is writing. ` +
+      `Wait for that build or stop it; if it does not exist, delete ${path}.`,
+  )

@@ -4,33 +4,25 @@
 import { rm, stat } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
-import { invariant, type Progress, type ProgressOptions, sha256File } from '../../core/index.ts'
+import { invariant, sha256File } from '../../core/index.ts'
 import { readDocumentDrops, readLineDrops } from '../dedup/index.ts'
 import { LineWriter } from '../part-file.ts'
-import { lookUp } from './component-spec.ts'
 import { type Decision, duplicateDetail } from './decisions.ts'
 import type { PieceResult } from './document-task.ts'
 import { clearFolder, type EntryFile, keyOf, pruneFolders, readEntry, writeEntry } from './journal.ts'
-import { type DedupStage, keyFileName, openDeduplicator, registeredDeduplicators } from './signatures.ts'
+import type { PhaseContext } from './phase-runner.ts'
+import { type DedupStage, definitionOf, keyFileName, openDeduplicator } from './signatures.ts'
 
-export interface DeduplicateOptions {
+export interface DeduplicateOptions extends Pick<PhaseContext, 'signal' | 'progress'> {
   pieces: readonly { folder: string; key: string }[]
   stages: readonly DedupStage[]
   /** Folder of journal entries and temporary files. */
   folder: string
   memoryMegabytes: number
-  signal?: AbortSignal | undefined
-  progress?: (options: ProgressOptions) => Progress
-}
-
-/** A decision file and the SHA-256 of its bytes. */
-export interface DecisionFile {
-  path: string
-  sha256: string
 }
 
 /** Decision files by `piece/file`, for files with at least one decision. */
-export type DecisionFiles = ReadonlyMap<string, DecisionFile>
+export type DecisionFiles = ReadonlyMap<string, Pick<EntryFile, 'path' | 'sha256'>>
 
 /** A file of filtered documents in the order of the build, and the ordinals of its documents in the piece. */
 interface KeptRange {
@@ -77,7 +69,7 @@ export const deduplicate = async (options: DeduplicateOptions): Promise<Decision
         await writeEntry(place, { key, files: [await describe(output)], result: {} })
       }
       outputs.push(output)
-      if (unitOf(stage) === 'document') exclude.push(output)
+      if (definitionOf(stage.type).unit === 'document') exclude.push(output)
       bar?.update(index + 1)
     }
     const key = keyOf({ decisions: previous })
@@ -89,8 +81,6 @@ export const deduplicate = async (options: DeduplicateOptions): Promise<Decision
     bar?.stop()
   }
 }
-
-export const unitOf = ({ type }: DedupStage) => lookUp(registeredDeduplicators(), type, 'dedup').unit
 
 const describe = async (path: string): Promise<EntryFile> => ({
   path: dropsName,
@@ -132,7 +122,7 @@ const splitDecisions = async (
     )
   }
   await clearFolder(folder)
-  const decisions = new Map<string, DecisionFile>()
+  const decisions = new Map<string, Pick<EntryFile, 'path' | 'sha256'>>()
   const files: EntryFile[] = []
   const names: Record<string, string> = {}
   let at = 0
@@ -168,13 +158,13 @@ const splitDecisions = async (
 }
 
 async function* placedDecisions(stage: DedupStage, path: string): AsyncGenerator<PlacedDecision> {
-  if (unitOf(stage) === 'line') {
+  const { unit, reason } = definitionOf(stage.type)
+  if (unit === 'line') {
     for await (const { shard, row, lines } of readLineDrops(path)) {
       yield { shard, row, decision: { stage: stage.stage, removeLines: [...lines] } }
     }
     return
   }
-  const { reason } = lookUp(registeredDeduplicators(), stage.type, 'dedup')
   for await (const batch of readDocumentDrops(path)) {
     for (const { shard, row, keptId, clusterSize } of batch) {
       yield { shard, row, decision: { stage: stage.stage, reason, detail: duplicateDetail(keptId, clusterSize) } }

@@ -4,33 +4,26 @@
 import { join } from 'node:path'
 import { type CorpusDocument, type DropLine, decodeDocument, dropLine, encodeDocument, textBytes } from '../document.ts'
 import { LineWriter, readLines } from '../part-file.ts'
-import type { SourceDefinition } from '../sources/source.ts'
 import { FilterChain } from './filter-chain.ts'
 import type { InputFile } from './inputs.ts'
-import { clearFolder, type EntryFile, writeEntry } from './journal.ts'
+import { clearFolder, type EntryFile, type Task, writeEntry } from './journal.ts'
 import { readRecords } from './read-records.ts'
-import type { BuildSettings } from './resolve-options.ts'
+import { type BuildSettings, registeredSources } from './resolve-options.ts'
 import { SignatureWriter } from './signatures.ts'
 import { type DamagedInput, type DropSample, DropSampler, type StageCounts } from './stage-counts.ts'
 
-export type PieceInput = { kind: 'files'; inputs: InputFile[] } | { kind: 'segment'; path: string }
+type PieceInput = { kind: 'files'; inputs: InputFile[] } | { kind: 'segment'; path: string }
 
-export interface DocumentTask {
-  type: 'documents'
-  key: string
-  folder: string
+export interface DocumentTask extends Task<'documents'> {
   input: PieceInput
 }
 
-export interface ReadTask {
-  type: 'read'
-  key: string
-  folder: string
+export interface ReadTask extends Task<'read'> {
   input: InputFile
 }
 
 /** A file of documents, before or after filtering. */
-export interface DocumentFile extends EntryFile {
+interface DocumentFile extends EntryFile {
   documents: number
   textBytes: number
 }
@@ -129,24 +122,15 @@ const droppedName = 'dropped.jsonl.gz'
 
 export class DocumentWorker {
   readonly #settings: BuildSettings
-  readonly #registry: Readonly<Record<string, SourceDefinition>>
   readonly #chain: FilterChain
 
-  private constructor(
-    settings: BuildSettings,
-    registry: Readonly<Record<string, SourceDefinition>>,
-    chain: FilterChain,
-  ) {
+  private constructor(settings: BuildSettings, chain: FilterChain) {
     this.#settings = settings
-    this.#registry = registry
     this.#chain = chain
   }
 
-  static async create(
-    settings: BuildSettings,
-    registry: Readonly<Record<string, SourceDefinition>>,
-  ): Promise<DocumentWorker> {
-    return new DocumentWorker(settings, registry, await FilterChain.create(settings.filters))
+  static async create(settings: BuildSettings): Promise<DocumentWorker> {
+    return new DocumentWorker(settings, await FilterChain.create(settings.filters))
   }
 
   /** Splits one large file into segments of unfiltered documents. */
@@ -208,7 +192,7 @@ export class DocumentWorker {
 
   #open(inputs: readonly InputFile[], dropped: LineWriter) {
     const onDrop = (line: DropLine) => dropped.write(JSON.stringify(line))
-    return readRecords(inputs, { sources: this.#settings.sources, registry: this.#registry, onDrop })
+    return readRecords(inputs, { sources: this.#settings.sources, registry: registeredSources, onDrop })
   }
 }
 

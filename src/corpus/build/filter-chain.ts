@@ -16,8 +16,10 @@ export interface FilterStage {
   options: Record<string, unknown>
 }
 
+const registeredFilters: Readonly<Record<string, FilterDefinition>> = filters
+
 /** Checks filter specs against the registry. @throws ConfigError that names the position in the list */
-export const resolveFilters = (specs: readonly FilterSpec[], registry = registeredFilters()): FilterStage[] => {
+export const resolveFilters = (specs: readonly FilterSpec[], registry = registeredFilters): FilterStage[] => {
   const seen = new Map<string, number>()
   return specs.map((spec, index) => {
     const where = `filter[${index}]`
@@ -38,8 +40,6 @@ export const resolveFilters = (specs: readonly FilterSpec[], registry = register
     }
   })
 }
-
-export const registeredFilters = (): Readonly<Record<string, FilterDefinition>> => filters
 
 export type ChainResult =
   | { document: CorpusDocument }
@@ -64,7 +64,7 @@ export class FilterChain {
     this.#reset()
   }
 
-  static async create(stages: readonly FilterStage[], registry = registeredFilters()): Promise<FilterChain> {
+  static async create(stages: readonly FilterStage[], registry = registeredFilters): Promise<FilterChain> {
     const ready: ReadyStage[] = []
     for (const { stage, type, kinds, options } of stages) {
       const definition = lookUp(registry, type, 'filter')

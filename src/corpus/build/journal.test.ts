@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { ConfigError, sha256 } from '../../core/index.ts'
-import { lockFolder } from './build-lock.ts'
+import { lockBuild } from './corpus-folder.ts'
 import { canonicalJson, clearFolder, keyOf, pruneFolders, readEntry, writeEntry } from './journal.ts'
 
 let folder: string
@@ -66,16 +66,16 @@ describe('entries', () => {
   })
 })
 
-describe('lockFolder', () => {
+describe('lockBuild', () => {
   it('replaces the lock of an ended process, and refuses that of a running one', async () => {
     await writeFile(join(folder, '.lock'), '999999999 1')
-    const unlock = await lockFolder(folder)
+    const unlock = await lockBuild(folder)
     await unlock()
     // Process 1 always lives; with the wrong start time the number was given away meanwhile.
     await writeFile(join(folder, '.lock'), '1 1')
-    await (await lockFolder(folder))()
+    await (await lockBuild(folder))()
     await writeFile(join(folder, '.lock'), `${process.ppid} ${await startOf(process.ppid)}`)
-    await expect(lockFolder(folder)).rejects.toThrow(ConfigError)
+    await expect(lockBuild(folder)).rejects.toThrow(ConfigError)
   })
 })
 

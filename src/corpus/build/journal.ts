@@ -18,6 +18,13 @@ export interface JournalEntry<Result> {
   result: Result
 }
 
+/** A task of a worker, with the folder and the key of its entry. */
+export interface Task<Type extends string> {
+  type: Type
+  key: string
+  folder: string
+}
+
 const entryName = 'entry.json'
 
 /** A short key of a JSON value, independent of the order of object keys. */

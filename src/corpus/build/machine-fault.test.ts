@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { ConfigError, TunesmithError } from '../../core/index.ts'
-import { explainFault } from './machine-fault.ts'
+import { explainFault } from './phase-runner.ts'
 
 describe('explainFault', () => {
   it.each([

@@ -108,7 +108,7 @@ export type CorpusBuildOptions = z.input<typeof corpusBuildSchema>
 export type ResolvedBuildOptions = z.output<typeof corpusBuildSchema>
 
 /** The value that stands for an empty list in options with a default. */
-export const noneWord = 'none'
+const noneWord = 'none'
 
 /** A list option without its `none`. */
 export const listOf = (values: readonly string[]): string[] => values.filter((value) => value !== noneWord)

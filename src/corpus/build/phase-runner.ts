@@ -1,6 +1,14 @@
-// Runs the tasks of one phase on worker threads, without those that an earlier run has finished.
+// Runs the tasks of one phase on worker threads, without those that an earlier run has finished; faults of the machine (full
+// disk, missing permission, too many open files) are reworded as one line with what to do.
 
-import { type Progress, type ProgressOptions, runPool } from '../../core/index.ts'
+import {
+  beginFault,
+  type Progress,
+  type ProgressOptions,
+  runPool,
+  systemFault,
+  TunesmithError,
+} from '../../core/index.ts'
 import type { CountTask } from './contamination-stage.ts'
 import type { DocumentTask, ReadTask } from './document-task.ts'
 import { readEntry } from './journal.ts'
@@ -68,3 +76,18 @@ export const runPhase = async <Task extends WorkerTask>(
 /** Whether the entry of a task exists and its files are intact. */
 export const hasEntry = async ({ folder, key }: { folder: string; key: string }, base = folder): Promise<boolean> =>
   (await readEntry(folder, key, base)) !== undefined
+
+/** Faults of a path that say more in their own words, with the name of the call. */
+const ownWords = new Set(['ENOENT', 'EISDIR', 'ENOTDIR'])
+
+/** A fault of the machine reworded; any other error unchanged. */
+export const explainFault = (error: unknown): unknown => {
+  if (!(error instanceof Error) || error instanceof TunesmithError) return error
+  const code = systemFault(error)?.code
+  if (code === undefined || ownWords.has(code)) return error
+  const path = (error as NodeJS.ErrnoException).path
+  const where = path === undefined ? '' : ` at ${path}`
+  return new TunesmithError(
+    `${beginFault(error)}${where} (${code}). Finished work is kept: fix this, then resume with the same command.`,
+  )
+}

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { groupBySize, planPieces } from './plan.ts'
+import { groupBySize, planPieces } from './inputs.ts'
 
 const file = (path: string, bytes: number) => ({ source: 0, path, bytes, sha256: '' })
 

@@ -10,7 +10,7 @@ import { countDrop, type DamagedInput, emptyCounts, type StageCounts } from './s
 
 export const readStage = 'read'
 /** The reason of the drop line that represents the unread rest of a damaged file. */
-export const damagedReason = 'damaged-file'
+const damagedReason = 'damaged-file'
 
 export interface RecordReader {
   documents: AsyncIterable<CorpusDocument>

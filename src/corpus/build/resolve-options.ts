@@ -9,10 +9,9 @@ import type { SourceDefinition } from '../sources/source.ts'
 import { coerceOptions, lookUp, parseComponentSpec, parseFilterSpec, parseSourceSpec } from './component-spec.ts'
 import { type ContaminationSettings, resolveContamination } from './contamination-stage.ts'
 import { type FilterStage, resolveFilters } from './filter-chain.ts'
-import type { InputFile, ResolvedSource } from './inputs.ts'
+import type { InputFile, PlanSizes, ResolvedSource } from './inputs.ts'
 import { canonicalJson } from './journal.ts'
 import { listOf, type ResolvedBuildOptions } from './options.ts'
-import type { PlanSizes } from './plan.ts'
 import { type DedupStage, resolveDedup } from './signatures.ts'
 
 export interface BuildSettings {
@@ -27,7 +26,8 @@ export interface BuildSettings {
   testSetFiles: Record<string, string>
 }
 
-export const registeredSources = (): Readonly<Record<string, SourceDefinition>> => sources
+/** The sources by name, for names that are not checked yet. */
+export const registeredSources: Readonly<Record<string, SourceDefinition>> = sources
 
 /** Checks the options against the registries. @throws ConfigError for wrong options, DataError for missing test sets */
 export const resolveBuild = async (options: ResolvedBuildOptions): Promise<BuildSettings> => {
@@ -36,7 +36,7 @@ export const resolveBuild = async (options: ResolvedBuildOptions): Promise<Build
     filterSpecs.push({ type: 'personal-data', options: {} })
   }
   for (const [index, { kinds }] of filterSpecs.entries()) {
-    for (const kind of kinds ?? []) lookUp(registeredSources(), kind, `filter[${index}]`)
+    for (const kind of kinds ?? []) lookUp(registeredSources, kind, `filter[${index}]`)
   }
   const dedupSpecs = listOf(options.dedup).map((spec, index) => parseComponentSpec(spec, `dedup[${index}]`))
   const megabyte = 1_000_000
@@ -64,7 +64,7 @@ export const resolveBuild = async (options: ResolvedBuildOptions): Promise<Build
 
 const resolveSource = (spec: string, where: string): ResolvedSource => {
   const { type: kind, path, options } = parseSourceSpec(spec, where)
-  const { config } = lookUp(registeredSources(), kind, where)
+  const { config } = lookUp(registeredSources, kind, where)
   const checked = parseConfig(config, coerceOptions(config, options), `${where}.${kind}`)
   return { kind, path, options: checked as Record<string, unknown> }
 }
@@ -74,7 +74,7 @@ export const expandSource = async (
   { kind, path, options }: ResolvedSource,
   signal?: AbortSignal,
 ): Promise<{ paths: string[]; local: boolean }> => {
-  const definition = registeredSources()[kind]!
+  const definition = registeredSources[kind]!
   // A source with its own expansion has other paths than files, such as names on a server.
   return { paths: await expandPaths(definition, path, options, { signal }), local: definition.expand === undefined }
 }

@@ -17,14 +17,16 @@ export interface DedupStage {
   reasons: string[]
 }
 
-export const registeredDeduplicators = (): Readonly<Record<string, DeduplicatorDefinition>> => deduplicators
+/** The definition of a deduplicator. @throws ConfigError that names `where` when there is none */
+export const definitionOf = (type: string, where = 'dedup'): DeduplicatorDefinition =>
+  lookUp<DeduplicatorDefinition>(deduplicators, type, where)
 
 /** Checks specs against the registry; `seed` is the default for deduplicators with a seed. */
 export const resolveDedup = (specs: readonly ComponentSpec[], seed: number): DedupStage[] => {
   const seen = new Map<string, number>()
   return specs.map(({ type, options }, index) => {
     const where = `dedup[${index}]`
-    const { config, unit, reason } = lookUp(registeredDeduplicators(), type, where)
+    const { config, unit, reason } = definitionOf(type, where)
     const seeded = 'shape' in config && 'seed' in (config.shape as object) ? { seed, ...options } : options
     const checked = parseConfig(config, coerceOptions(config, seeded), `${where}.${type}`)
     const count = (seen.get(type) ?? 0) + 1
@@ -38,7 +40,7 @@ export const resolveDedup = (specs: readonly ComponentSpec[], seed: number): Ded
 
 /** The deduplicator of a stage with its options. */
 export const openDeduplicator = ({ stage, type, options }: DedupStage) =>
-  createDeduplicator(lookUp(registeredDeduplicators(), type, 'dedup'), options, `dedup.${stage}`)
+  createDeduplicator(definitionOf(type), options, `dedup.${stage}`)
 
 /** Writes the keys of the documents of one piece for all deduplicators. */
 export class SignatureWriter {

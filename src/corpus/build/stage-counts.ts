@@ -1,4 +1,5 @@
-// Counts of the documents into and out of each stage, and samples of its drops; summed over shards in any order.
+// Counts of the documents into and out of each stage, samples of its drops, and statistics of the documents of a corpus
+// (lengths, languages, kinds of source); summed over shards in any order.
 
 import { createHash } from 'node:crypto'
 import type { CorpusDocument, DocumentSource } from '../document.ts'
@@ -80,7 +81,7 @@ export const mergeCounts = (lists: Iterable<readonly StageCounts[]>): StageCount
   return [...merged.values()].map((counts) => ({ ...counts, dropped: sortKeys(counts.dropped) }))
 }
 
-export const sortKeys = <Value>(record: Record<string, Value>): Record<string, Value> =>
+const sortKeys = <Value>(record: Record<string, Value>): Record<string, Value> =>
   Object.fromEntries(Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1)))
 
 /** Samples of drops: the lowest-ranked ones of each stage and reason, in bounded memory. */
@@ -132,4 +133,55 @@ export const excerpt = (text: string): string => {
   const end = excerptLength
   const code = text.charCodeAt(end - 1)
   return `${text.slice(0, code >= 0xd800 && code < 0xdc00 ? end - 1 : end)}…`
+}
+
+export interface PartStatistics {
+  documents: number
+  characters: number
+  /** Documents by floor(log2(characters)); key 0 includes empty documents. */
+  lengths: Record<string, number>
+  /** Documents by the language that a filter detected, or `unknown`. */
+  languages: Record<string, number>
+  /** Documents and characters by kind of source. */
+  kinds: Record<string, { documents: number; characters: number }>
+}
+
+export const emptyStatistics = (): PartStatistics => ({
+  documents: 0,
+  characters: 0,
+  lengths: {},
+  languages: {},
+  kinds: {},
+})
+
+export const addDocument = (statistics: PartStatistics, { text, source, metadata }: CorpusDocument): void => {
+  const bucket = String(text.length < 2 ? 0 : Math.floor(Math.log2(text.length)))
+  const language = typeof metadata.language === 'string' ? metadata.language : 'unknown'
+  statistics.documents += 1
+  statistics.characters += text.length
+  increase(statistics.lengths, bucket, 1)
+  increase(statistics.languages, language, 1)
+  addKind(statistics, source.kind, 1, text.length)
+}
+
+export const mergeStatistics = (list: Iterable<PartStatistics>): PartStatistics => {
+  const sum = emptyStatistics()
+  for (const { documents, characters, lengths, languages, kinds } of list) {
+    sum.documents += documents
+    sum.characters += characters
+    for (const [bucket, count] of Object.entries(lengths)) increase(sum.lengths, bucket, count)
+    for (const [language, count] of Object.entries(languages)) increase(sum.languages, language, count)
+    for (const [kind, value] of Object.entries(kinds)) addKind(sum, kind, value.documents, value.characters)
+  }
+  return { ...sum, languages: sortKeys(sum.languages), kinds: sortKeys(sum.kinds) }
+}
+
+const increase = (record: Record<string, number>, key: string, by: number): void => {
+  record[key] = (Object.hasOwn(record, key) ? record[key]! : 0) + by
+}
+
+const addKind = (statistics: PartStatistics, kind: string, documents: number, characters: number): void => {
+  const entry = (statistics.kinds[kind] ??= { documents: 0, characters: 0 })
+  entry.documents += documents
+  entry.characters += characters
 }

@@ -14,19 +14,23 @@ import {
   type KnownMatches,
 } from './contamination-stage.ts'
 import { type Decision, type KeptDocumentsFile, readWithDecisions, withoutLines } from './decisions.ts'
-import { clearFolder, type EntryFile, writeEntry } from './journal.ts'
-import { addDocument, emptyStatistics, type PartStatistics } from './part-statistics.ts'
-import { countDrop, type DropSample, DropSampler, emptyCounts, type StageCounts } from './stage-counts.ts'
+import { clearFolder, type EntryFile, type Task, writeEntry } from './journal.ts'
+import {
+  addDocument,
+  countDrop,
+  type DropSample,
+  DropSampler,
+  emptyCounts,
+  emptyStatistics,
+  type PartStatistics,
+  type StageCounts,
+} from './stage-counts.ts'
 
 export type WriteItem =
   /** A drop list of an earlier stage, which is copied. */
   { kind: 'dropped'; path: string } | ({ kind: 'kept' } & KeptDocumentsFile)
 
-export interface WriteTask {
-  type: 'write'
-  key: string
-  /** Folder of the journal entry. */
-  folder: string
+export interface WriteTask extends Task<'write'> {
   /** Folder of the corpus; paths of parts are relative to it. */
   base: string
   partPath: string

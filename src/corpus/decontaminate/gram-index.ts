@@ -3,9 +3,9 @@
 
 import { open, stat } from 'node:fs/promises'
 import { ConfigError, DataError, parseConfig, sha256, writeFileAtomic } from '../../core/index.ts'
-import { base1, base2, GramWords, hashGram, power, readGramWords } from './grams.ts'
-import { type DecontaminationOptions, decontaminationOptions } from './options.ts'
-import type { TestSet } from './test-sets.ts'
+import { base1, base2, power } from '../hash/index.ts'
+import { GramWords, hashGram, readGramWords } from './grams.ts'
+import { type DecontaminationOptions, decontaminationOptions, type TestSet } from './test-sets.ts'
 
 /** Origin of an n-gram: its test set, item and field. */
 export interface GramOrigin {
@@ -60,7 +60,7 @@ export class GramIndex {
   readonly #leaving: readonly [number, number]
   readonly #mask: number
 
-  private constructor(header: Header, arrays: Arrays) {
+  constructor(header: Header, arrays: Arrays) {
     this.#header = header
     this.#arrays = arrays
     this.#mask = arrays.slots.length - 1
@@ -146,6 +146,13 @@ export class GramIndex {
     return words
   }
 
+  /** The distinct n-grams of a document. */
+  gramsOf(text: string): Set<number> {
+    const grams = new Set<number>()
+    this.scan(text, ({ gram }) => grams.add(gram))
+    return grams
+  }
+
   origin(gram: number): GramOrigin {
     const [set, item, field] = this.#header.origins[this.#arrays.origins[gram]]
     return { testSet: this.#header.sets[set].name, item, field }
@@ -221,11 +228,6 @@ export class GramIndex {
     } finally {
       await file.close()
     }
-  }
-
-  /** For the collector only. */
-  static fromParts(header: Header, arrays: Arrays): GramIndex {
-    return new GramIndex(header, arrays)
   }
 }
 
@@ -308,6 +310,37 @@ class GramCollector {
         slot = (slot + 1) & (slots.length - 1)
       }
     }
-    return GramIndex.fromParts({ anchorWords, sets, origins: this.#origins }, arrays)
+    return new GramIndex({ anchorWords, sets, origins: this.#origins }, arrays)
+  }
+}
+
+/** Document counts of one worker; `addAll` merges those of several. */
+export class GramCounter {
+  readonly #index: GramIndex
+  readonly #counts = new Map<number, number>()
+
+  constructor(index: GramIndex) {
+    this.#index = index
+  }
+
+  /** Counts each n-gram of a document once; returns the number of distinct ones. */
+  add(text: string): number {
+    const grams = this.#index.gramsOf(text)
+    for (const gram of grams) this.#counts.set(gram, (this.#counts.get(gram) ?? 0) + 1)
+    return grams.size
+  }
+
+  /** Pairs of n-gram number and count, by n-gram number. */
+  entries(): [gram: number, documents: number][] {
+    return [...this.#counts].sort(([a], [b]) => a - b)
+  }
+
+  addAll(entries: Iterable<readonly [gram: number, documents: number]>): void {
+    for (const [gram, documents] of entries) this.#counts.set(gram, (this.#counts.get(gram) ?? 0) + documents)
+  }
+
+  /** The n-grams in more than `maxDocuments` documents. */
+  common(maxDocuments = 10): Set<number> {
+    return new Set([...this.#counts].filter(([, documents]) => documents > maxDocuments).map(([gram]) => gram))
   }
 }

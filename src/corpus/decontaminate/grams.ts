@@ -2,7 +2,7 @@
 // the text. Scripts without spaces have one word per character.
 // @source arXiv:2005.14165 appendix C
 
-import { mix32 } from '../hash/index.ts'
+import { base1, base2, mix32 } from '../hash/index.ts'
 
 const space = 0
 const removed = 1
@@ -97,15 +97,6 @@ export const readGramWords = (text: string, out: GramWords): void => {
     }
   }
   finish()
-}
-
-export const base1 = 0x01000193
-export const base2 = 0x9e3779b1 | 0
-
-export const power = (base: number, exponent: number): number => {
-  let result = 1
-  for (let i = 0; i < exponent; i++) result = Math.imul(result, base)
-  return result
 }
 
 /** Both lanes of the hash of `length` words from word `start` on. */

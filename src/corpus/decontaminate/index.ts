@@ -3,21 +3,20 @@
 
 import { parseConfig } from '../../core/index.ts'
 import type { GramIndex, GramOrigin } from './gram-index.ts'
-import { type DecontaminationOptions, decontaminationOptions } from './options.ts'
+import { type DecontaminationOptions, decontaminationOptions } from './test-sets.ts'
 
-export { GramCounter } from './gram-counter.ts'
-export { GramIndex, type GramOrigin, type TestSetFacts } from './gram-index.ts'
+export { GramCounter, GramIndex, type TestSetFacts } from './gram-index.ts'
 export {
   type DecontaminationOptions,
   decontaminationOptions,
+  readTestSet,
+  type TestSet,
   type TestSetOptions,
-  testSetFormats,
   testSetOptions,
-} from './options.ts'
-export { readTestSet, type TestItem, type TestSet } from './test-sets.ts'
+} from './test-sets.ts'
 
 /** One overlap of a document with a test set. */
-export interface Overlap extends GramOrigin {
+interface Overlap extends GramOrigin {
   /** Position in the document, in UTF-16 units. */
   readonly start: number
   readonly end: number
@@ -32,7 +31,7 @@ export type DecontaminationResult =
   | { readonly action: 'drop'; readonly reason: DropReason; readonly overlaps: readonly Overlap[] }
 
 export const dropReasons = ['overlap', 'too-many-pieces', 'nothing-left'] as const
-export type DropReason = (typeof dropReasons)[number]
+type DropReason = (typeof dropReasons)[number]
 
 /** Maximum overlaps of one document in reports; the decision considers all. */
 const maxReported = 100

@@ -1,5 +1,5 @@
 // An embedded DuckDB for one deduplication, in bounded memory with larger tables on disk in a temporary folder. This
-// file has the DuckDB dialect for loading and writing tables; the queries in queries.ts are plain SQL that Spark also
+// file has the DuckDB dialect for loading and writing tables, and reads the files of drops in order; the queries in queries.ts are plain SQL that Spark also
 // runs.
 
 import { mkdir, rm } from 'node:fs/promises'
@@ -50,13 +50,8 @@ export class Database {
   }
 
   /** Streams the columns of each chunk of the result. */
-  async *chunks(sql: string): AsyncGenerator<unknown[][]> {
-    const result = await this.connection.stream(sql).catch(reword)
-    for (;;) {
-      const chunk = await result.fetchChunk().catch(reword)
-      if (chunk === null || chunk.rowCount === 0) return
-      yield chunk.getColumns()
-    }
+  chunks(sql: string): AsyncGenerator<unknown[][]> {
+    return chunksOf(this.connection, sql, reword)
   }
 
   /** The first value of the first row, as a number. */
@@ -86,6 +81,22 @@ export class Database {
   }
 }
 
+/** Streams the columns of each chunk of a result; `onError` may reword an error. */
+async function* chunksOf(
+  connection: DuckDBConnection,
+  sql: string,
+  onError = (error: Error): never => {
+    throw error
+  },
+): AsyncGenerator<unknown[][]> {
+  const result = await connection.stream(sql).catch(onError)
+  for (;;) {
+    const chunk = await result.fetchChunk().catch(onError)
+    if (chunk === null || chunk.rowCount === 0) return
+    yield chunk.getColumns()
+  }
+}
+
 /** The view `entries`: every row of the key files with `shard`, the position of its file in the list. */
 export const entriesSql = (files: readonly string[]): string => `
     CREATE TABLE files AS SELECT unnest(${list(files)}) AS path, unnest(range(${files.length}))::INTEGER AS shard;
@@ -111,4 +122,69 @@ const reword = (error: Error): never => {
     )
   }
   throw error
+}
+
+/** A document to drop, and the one that is kept instead. `shard` is the index of its key file. */
+export interface DocumentDrop {
+  readonly shard: number
+  readonly row: number
+  readonly id: string
+  readonly keptShard: number
+  readonly keptRow: number
+  readonly keptId: string
+  /** Documents in the cluster, including the kept one. */
+  readonly clusterSize: number
+}
+
+/** Lines to remove from one document, numbered from 0, ascending. */
+export interface LineDrop {
+  readonly shard: number
+  readonly row: number
+  readonly lines: readonly number[]
+}
+
+/** The document drops of a file by shard and row, in batches. */
+export async function* readDocumentDrops(path: string): AsyncGenerator<DocumentDrop[]> {
+  for await (const columns of readChunks(path, 'shard, row, id, kept_shard, kept_row, kept_id, cluster_size')) {
+    const [shards, rows, ids, keptShards, keptRows, keptIds, sizes] = columns
+    yield shards.map((shard, i) => ({
+      shard: Number(shard),
+      row: Number(rows[i]),
+      id: String(ids[i]),
+      keptShard: Number(keptShards[i]),
+      keptRow: Number(keptRows[i]),
+      keptId: String(keptIds[i]),
+      clusterSize: Number(sizes[i]),
+    }))
+  }
+}
+
+/** The line drops of a file by shard and row, one per document. */
+export async function* readLineDrops(path: string): AsyncGenerator<LineDrop> {
+  let current: { shard: number; row: number; lines: number[] } | undefined
+  for await (const [shards, rows, lines] of readChunks(path, 'shard, row, line')) {
+    for (let i = 0; i < shards.length; i++) {
+      const shard = Number(shards[i])
+      const row = Number(rows[i])
+      if (current === undefined || current.shard !== shard || current.row !== row) {
+        if (current !== undefined) yield current
+        current = { shard, row, lines: [] }
+      }
+      current.lines.push(Number(lines[i]))
+    }
+  }
+  if (current !== undefined) yield current
+}
+
+async function* readChunks(path: string, columns: string): AsyncGenerator<unknown[][]> {
+  const { DuckDBInstance } = await import('@duckdb/node-api')
+  const instance = await DuckDBInstance.create(':memory:', { threads: '1', autoload_known_extensions: 'false' })
+  const connection = await instance.connect()
+  try {
+    // The files are written in this order and read by one thread, so no sort is needed; see copySql.
+    yield* chunksOf(connection, `SELECT ${columns} FROM read_parquet(${quote(path)})`)
+  } finally {
+    connection.closeSync()
+    instance.closeSync()
+  }
 }

@@ -58,7 +58,7 @@ export interface FindReport {
 }
 
 /** What a deduplicator drops: whole documents or single lines. */
-export type DedupUnit = 'document' | 'line'
+type DedupUnit = 'document' | 'line'
 
 export interface DeduplicatorDefinition<Schema extends z.ZodType = z.ZodType> {
   readonly type: string

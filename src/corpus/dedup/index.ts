@@ -1,19 +1,17 @@
 // The registry of deduplicators.
 
 import type { DeduplicatorDefinition } from './deduplicator.ts'
-import { exact } from './exact.ts'
+import { exact, urlDuplicates } from './keyed.ts'
 import { repeatedLines } from './lines.ts'
 import { near } from './near.ts'
-import { urlDuplicates } from './url.ts'
 
-export { Clusters } from './clusters.ts'
+export * from './database.ts'
 export * from './deduplicator.ts'
-export * from './drop-file.ts'
-export type { WrittenKeyFile } from './key-file.ts'
+export { normalizeUrl } from './keyed.ts'
+
 export { removeLines } from './lines.ts'
 export * from './minhash.ts'
-export { type KeepRule, keepRules } from './queries.ts'
-export { normalizeUrl } from './url.ts'
+export { Clusters } from './near.ts'
 
 /** All deduplicators by type; document deduplicators should run before line deduplicators. */
 export const deduplicators = {

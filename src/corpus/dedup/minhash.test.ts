@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { createRandom, sha256 } from '../../core/index.ts'
-import { Clusters } from './clusters.ts'
 import { createMinhasher, type MinhashOptions, matchProbability, minhashSignature } from './minhash.ts'
 import { blockShingles, createPlainKernel, createSimdKernel } from './minhash-kernel.ts'
+import { Clusters } from './near.ts'
 import { hashWords, WordHashes } from './normalized-words.ts'
 
 const random = createRandom(11)

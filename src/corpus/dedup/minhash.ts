@@ -4,7 +4,7 @@
 
 import { z } from 'zod'
 import { createRandom, parseConfig } from '../../core/index.ts'
-import { mix32 } from '../hash/index.ts'
+import { base1, base2, mix32, power } from '../hash/index.ts'
 import { blockShingles, createMinhashKernel, type MinhashKernel } from './minhash-kernel.ts'
 import { hashWords, WordHashes } from './normalized-words.ts'
 
@@ -21,22 +21,17 @@ export const minhashOptions = z.strictObject({
   seed: z.number().int().min(0).max(0xffffffff).default(1).describe('random seed of the hash functions'),
 })
 export type MinhashOptions = z.input<typeof minhashOptions>
-export type ResolvedMinhashOptions = z.output<typeof minhashOptions>
-
-export interface Minhasher {
-  readonly options: ResolvedMinhashOptions
-  /** One key per band; empty for a text without words. */
-  signature(text: string): BigUint64Array
-}
+type ResolvedMinhashOptions = z.output<typeof minhashOptions>
 
 /** Probability that two documents of Jaccard similarity `similarity` share a band: 1 − (1 − s^rows)^bands. */
 export const matchProbability = (similarity: number, { bands, rows }: { bands: number; rows: number }): number =>
   1 - (1 - similarity ** rows) ** bands
 
 export const createMinhasher = (options: MinhashOptions = {}): Minhasher =>
-  new TableMinhasher(parseConfig(minhashOptions, options, 'minhash'))
+  new Minhasher(parseConfig(minhashOptions, options, 'minhash'))
 
-class TableMinhasher implements Minhasher {
+/** Makes the keys of texts. */
+export class Minhasher {
   readonly #kernel: MinhashKernel
   readonly #words = new WordHashes()
   /** Powers that remove the oldest word from the rolling shingle hash. */
@@ -50,6 +45,7 @@ class TableMinhasher implements Minhasher {
     this.#leaving = [power(base1, options.nGram), power(base2, options.nGram)]
   }
 
+  /** One key per band; empty for a text without words. */
   signature(text: string): BigUint64Array {
     const words = this.#words
     hashWords(text, words)
@@ -100,15 +96,6 @@ class TableMinhasher implements Minhasher {
     }
     return keys
   }
-}
-
-const base1 = 0x01000193
-const base2 = 0x9e3779b1 | 0
-
-const power = (base: number, exponent: number): number => {
-  let result = 1
-  for (let i = 0; i < exponent; i++) result = Math.imul(result, base)
-  return result
 }
 
 let last: { key: string; minhasher: Minhasher } | undefined

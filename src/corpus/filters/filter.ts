@@ -4,10 +4,10 @@ import type { z } from 'zod'
 import { parseConfig } from '../../core/index.ts'
 
 /** JSON metadata of a document from its source (url, title, date, language …). */
-export type DocumentMetadata = Readonly<Record<string, unknown>>
+type DocumentMetadata = Readonly<Record<string, unknown>>
 
 /** A document as the input of a filter. */
-export interface FilterDocument {
+interface FilterDocument {
   readonly id: string
   readonly text: string
   readonly metadata: DocumentMetadata

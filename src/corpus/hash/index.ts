@@ -36,5 +36,16 @@ export const hashText = (text: string, start: number, end: number, out: HashPair
 
 const unitsSalt = (length: number): number => Math.imul(length + 1, prime2)
 
+/** The bases of the two lanes of rolling hashes. */
+export const base1 = 0x01000193
+export const base2 = 0x9e3779b1 | 0
+
+/** A power modulo 2^32, which removes the oldest word from a rolling hash. */
+export const power = (base: number, exponent: number): number => {
+  let result = 1
+  for (let i = 0; i < exponent; i++) result = Math.imul(result, base)
+  return result
+}
+
 /** A pair as a non-negative 64-bit bigint. */
 export const toBigInt = (high: number, low: number): bigint => (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0)

@@ -1,11 +1,63 @@
 // A trainable classifier of document quality: logistic regression over hashed word n-grams.
 
+import { open, stat } from 'node:fs/promises'
 import { z } from 'zod'
-import { ConfigError, createRandom, parseConfig } from '../../core/index.ts'
-import { extractFeatures, type FeatureOptions, type Features } from './features.ts'
-import { readModelFile, writeModelFile } from './model-file.ts'
+import { ConfigError, createRandom, DataError, parseConfig, sha256, writeFileAtomic } from '../../core/index.ts'
+import { type HashPair, hashText, mix32 } from '../hash/index.ts'
+import { splitWords } from '../text/index.ts'
 
-export const qualityTrainingOptions = z.strictObject({
+/** A sparse vector sorted by index, with L2 norm 1 so that long documents do not outweigh short ones. */
+interface Features {
+  readonly indices: Uint32Array
+  readonly values: Float32Array
+}
+
+interface FeatureOptions {
+  /** Maximum n of the word n-grams, 1 to 5. */
+  readonly nGrams: number
+  /** The vector has 2^bits elements. */
+  readonly bits: number
+  /** Maximum words read per document. */
+  readonly maxWords: number
+}
+
+const pair: HashPair = { high: 0, low: 0 }
+
+export const extractFeatures = (text: string, { nGrams, bits, maxWords }: FeatureOptions): Features => {
+  // The first `maxWords` words are within so many characters, so the rest need not be split.
+  const words = splitWords(text.length > maxWords * 20 ? text.slice(0, maxWords * 20) : text)
+  const count = Math.min(words.length, maxWords)
+  const hashes = new Uint32Array(count)
+  for (let i = 0; i < count; i++) {
+    const word = words[i].toLowerCase()
+    hashText(word, 0, word.length, pair)
+    hashes[i] = pair.low
+  }
+  const counts = new Map<number, number>()
+  const shift = 32 - bits
+  for (let i = 0; i < count; i++) {
+    let hash = 0
+    for (let n = 1; n <= nGrams && i + n <= count; n++) {
+      hash = mix32(Math.imul(hash, 31) + hashes[i + n - 1] + n)
+      const index = hash >>> shift
+      counts.set(index, (counts.get(index) ?? 0) + 1)
+    }
+  }
+  const indices = Uint32Array.from(counts.keys()).sort()
+  const values = new Float32Array(indices.length)
+  let squares = 0
+  for (let i = 0; i < indices.length; i++) {
+    // The logarithm keeps one repeated word from dominating.
+    const value = 1 + Math.log(counts.get(indices[i])!)
+    values[i] = value
+    squares += value * value
+  }
+  const scale = squares === 0 ? 0 : 1 / Math.sqrt(squares)
+  for (let i = 0; i < values.length; i++) values[i] *= scale
+  return { indices, values }
+}
+
+const qualityTrainingOptions = z.strictObject({
   nGrams: z.number().int().min(1).max(5).default(2).describe('maximum n of the word n-grams'),
   bits: z.number().int().min(8).max(24).default(18).describe('logarithm to base 2 of the number of weights'),
   maxWords: z.number().int().min(1).default(10_000).describe('maximum words read per document'),
@@ -105,7 +157,8 @@ export const trainQualityClassifier = async (
       bias -= rate * 0.1 * error
     }
   }
-  const header = { ...pick(settings), bias, positives: counts[1], negatives: counts[0] }
+  const { bits, nGrams, maxWords } = settings
+  const header = { bits, nGrams, maxWords, bias, positives: counts[1], negatives: counts[0] }
   const report = {
     trainingExamples: examples.length,
     validationExamples: validation.length,
@@ -121,21 +174,10 @@ export const loadQualityModel = async (path: string): Promise<QualityModel> => {
   return createModel(header, weights)
 }
 
-interface ModelFacts extends FeatureOptions {
-  readonly bias: number
-  readonly positives: number
-  readonly negatives: number
-}
-
-const createModel = (facts: ModelFacts, weights: Float32Array): QualityModel => {
-  const { bits, nGrams, maxWords, bias, positives, negatives } = facts
-  return {
-    score: (text) => sigmoid(dot(weights, extractFeatures(text, facts)) + bias),
-    save: (path) => writeModelFile(path, { bits, nGrams, maxWords, bias, positives, negatives }, weights),
-  }
-}
-
-const pick = ({ bits, nGrams, maxWords }: FeatureOptions): FeatureOptions => ({ bits, nGrams, maxWords })
+const createModel = (header: Omit<ModelHeader, 'weightsSha256'>, weights: Float32Array): QualityModel => ({
+  score: (text) => sigmoid(dot(weights, extractFeatures(text, header)) + header.bias),
+  save: (path) => writeModelFile(path, header, weights),
+})
 
 const positives = (examples: readonly Example[]): number => examples.reduce((sum, { label }) => sum + label, 0)
 
@@ -168,4 +210,76 @@ const evaluate = (scored: { score: number; label: 0 | 1 }[]): { accuracy?: numbe
   const bad = ranked.length - good
   const auc = good === 0 || bad === 0 ? undefined : (rankSum - (good * (good + 1)) / 2) / (good * bad)
   return { accuracy: right / scored.length, ...(auc === undefined ? {} : { auc }) }
+}
+
+const magic = 'TSQUAL1\n'
+const maxHeaderBytes = 64 * 2 ** 10
+
+const modelHeader = z.strictObject({
+  bits: z.number().int().min(8).max(24),
+  nGrams: z.number().int().min(1).max(5),
+  maxWords: z.number().int().min(1).max(10_000_000),
+  bias: z.number(),
+  positives: z.number().int().min(0),
+  negatives: z.number().int().min(0),
+  weightsSha256: z.string().length(64),
+})
+type ModelHeader = z.output<typeof modelHeader>
+
+const writeModelFile = async (
+  path: string,
+  header: Omit<ModelHeader, 'weightsSha256'>,
+  weights: Float32Array,
+): Promise<void> => {
+  const bytes = new Uint8Array(weights.buffer, weights.byteOffset, weights.byteLength)
+  const json = Buffer.from(JSON.stringify({ ...header, weightsSha256: sha256(bytes) }))
+  const size = Buffer.alloc(4)
+  size.writeUInt32LE(json.length)
+  await writeFileAtomic(path, Buffer.concat([Buffer.from(magic), size, json, bytes]))
+}
+
+const readModelFile = async (path: string): Promise<{ header: ModelHeader; weights: Float32Array }> => {
+  const fault = (expected: string, got: string | number) =>
+    new DataError(`Expected ${expected} for a quality model, got ${got}. Train it again or fetch it again.`, path)
+  const size = await stat(path).then(
+    (found) => found.size,
+    () => undefined,
+  )
+  if (size === undefined) throw fault('a readable file', 'none')
+  const file = await open(path)
+  try {
+    const start = Buffer.alloc(magic.length + 4)
+    const { bytesRead } = await file.read(start, 0, start.length, 0)
+    if (bytesRead < start.length || start.toString('latin1', 0, magic.length) !== magic) {
+      throw fault('the mark TSQUAL1', JSON.stringify(start.toString('latin1', 0, Math.min(bytesRead, magic.length))))
+    }
+    const headerBytes = start.readUInt32LE(magic.length)
+    if (headerBytes > maxHeaderBytes || start.length + headerBytes > size) {
+      throw fault(`a header of at most ${Math.min(maxHeaderBytes, size)} bytes`, headerBytes)
+    }
+    const json = Buffer.alloc(headerBytes)
+    await file.read(json, 0, headerBytes, start.length)
+    let value: unknown
+    try {
+      value = JSON.parse(json.toString('utf8'))
+    } catch {
+      throw fault('a JSON header', 'broken JSON')
+    }
+    const header = parseConfig(modelHeader, value, path)
+    const weightBytes = 4 * 2 ** header.bits
+    if (size !== start.length + headerBytes + weightBytes) {
+      throw fault(`${start.length + headerBytes + weightBytes} bytes`, size)
+    }
+    const weights = new Float32Array(2 ** header.bits)
+    const bytes = new Uint8Array(weights.buffer)
+    for (let done = 0; done < weightBytes; ) {
+      const { bytesRead: read } = await file.read(bytes, done, weightBytes - done, start.length + headerBytes + done)
+      if (read === 0) throw fault(`${weightBytes} bytes of weights`, done)
+      done += read
+    }
+    if (sha256(bytes) !== header.weightsSha256) throw fault('weights that match their checksum', 'other bytes')
+    return { header, weights }
+  } finally {
+    await file.close()
+  }
 }

@@ -5,8 +5,7 @@ import { gunzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { DataError } from '../../core/index.ts'
 import { createFilter, filters } from '../filters/index.ts'
-import { extractFeatures } from './features.ts'
-import { loadQualityModel, trainQualityClassifier } from './index.ts'
+import { extractFeatures, loadQualityModel, trainQualityClassifier } from './index.ts'
 
 let folder: string
 beforeAll(() => {

@@ -5,13 +5,14 @@ import { invariant } from '../../core/index.ts'
 import { type ContaminationReport, ContaminationSummary } from '../build/contamination-stage.ts'
 import type { PieceResult, ReadResult } from '../build/document-task.ts'
 import type { InputFile } from '../build/inputs.ts'
-import { readEntry } from '../build/journal.ts'
-import { mergeStatistics, type PartStatistics } from '../build/part-statistics.ts'
+import { readEntry, type Task } from '../build/journal.ts'
 import {
   type DamagedInput,
   type DropSample,
   DropSampler,
   mergeCounts,
+  mergeStatistics,
+  type PartStatistics,
   type StageCounts,
 } from '../build/stage-counts.ts'
 import type { WriteResult } from '../build/write-task.ts'
@@ -29,10 +30,7 @@ export interface CorpusReport {
   contamination?: ContaminationReport
 }
 
-interface EntryLocation {
-  folder: string
-  key: string
-}
+type EntryLocation = Pick<Task<string>, 'folder' | 'key'>
 
 export interface FinishedBuild {
   inputs: readonly InputFile[]
@@ -43,7 +41,7 @@ export interface FinishedBuild {
   index?: string
 }
 
-export const maxListedDamaged = 1000
+const maxListedDamaged = 1000
 
 export const summarize = async ({ inputs, reads, documents, writes, index }: FinishedBuild): Promise<BuildFindings> => {
   const summary = new BuildSummary()

@@ -1,22 +1,17 @@
 // Books, one file per book: plain text, Markdown and Project Gutenberg files.
+
 import { basename } from 'node:path'
 import { z } from 'zod'
 import { DataError } from '../../core/index.ts'
 import { openBytes } from '../../files/index.ts'
 import { bookText, parseBook } from '../extract/book.ts'
 import { decodePlainBytes } from '../extract/charset.ts'
-import { defineSource, type SourceContext, type SourceRecord } from './source.ts'
-import { normalizeText } from './text-record.ts'
+import { defineSource, maximumBytes, normalizeText, type SourceContext, type SourceRecord } from './source.ts'
 
 const config = z.strictObject({
   document: z.enum(['book', 'chapter']).default('book').describe('unit of a document'),
   unwrap: z.boolean().default(true).describe('joining of lines that were wrapped at a fixed width'),
-  maxBookBytes: z
-    .number()
-    .int()
-    .positive()
-    .default(256 * 1024 * 1024)
-    .describe('maximum bytes per book; longer ones are rejected'),
+  maxBookBytes: maximumBytes(256, 'maximum bytes per book; longer ones are rejected'),
 })
 
 async function* open(

@@ -4,7 +4,7 @@ import { DataError } from '../../core/index.ts'
 import { type ByteStream, DelimitedParser, openBytes, splitLines } from '../../files/index.ts'
 import { decodePlainBytes } from '../extract/charset.ts'
 import { recordConfig, toDocument } from './jsonl.ts'
-import { defineSource, type SourceContext, type SourceRecord } from './source.ts'
+import { defineSource, maximumBytes, type SourceContext, type SourceRecord } from './source.ts'
 
 const config = z.strictObject({
   ...recordConfig,
@@ -20,12 +20,7 @@ const config = z.strictObject({
     .boolean()
     .default(true)
     .describe('column names in the first line; without them, columns are called 0, 1, 2 …'),
-  maxRecordBytes: z
-    .number()
-    .int()
-    .positive()
-    .default(16 * 1024 * 1024)
-    .describe('maximum bytes per record; longer ones are rejected'),
+  maxRecordBytes: maximumBytes(16, 'maximum bytes per record; longer ones are rejected'),
 })
 
 type CsvConfig = z.output<typeof config>

@@ -26,13 +26,7 @@ const formats: Record<string, RegExp> = {
   text: /\.txt(?:\.gz|\.bz2|\.zst)?$/,
 }
 
-interface HubPath {
-  name: string
-  revision: string
-  inside: string
-}
-
-const parsePath = (path: string): HubPath => {
+const parsePath = (path: string): { name: string; revision: string; inside: string } => {
   const match = /^(?:hub:\/\/)?([\w.-]+\/[\w.-]+)(?:@([\w.-]+))?(?:\/(.*))?$/.exec(path)
   if (match === null || match[0].includes('..')) {
     throw new DataError(`Expected a data set such as owner/name, owner/name@revision or owner/name/file, got ${path}.`)

@@ -8,16 +8,7 @@ import { text } from './text.ts'
 import { warc, wat, wet } from './warc.ts'
 import { wikipedia } from './wikipedia.ts'
 
-export { expandPaths } from './expand-paths.ts'
-export {
-  isReject,
-  type SourceContext,
-  type SourceDefinition,
-  type SourceDocument,
-  type SourcePosition,
-  type SourceRecord,
-  type SourceReject,
-} from './source.ts'
+export { expandPaths, isReject } from './source.ts'
 
 export const sources = { wikipedia, books, warc, wet, wat, jsonl, parquet, csv, text, hub }
 

@@ -1,9 +1,9 @@
 // JSON lines: one object per line, with the text in one of its fields.
+
 import { z } from 'zod'
 import { DataError, parseJson, show } from '../../core/index.ts'
 import { type ByteStream, decodeUtf8, openBytes, splitLines } from '../../files/index.ts'
-import { defineSource, type SourceContext, type SourceRecord } from './source.ts'
-import { scalarMetadata } from './text-record.ts'
+import { defineSource, maximumBytes, type SourceContext, type SourceRecord, scalarMetadata } from './source.ts'
 
 export const recordConfig = {
   textField: z.string().default('text').describe('field with the text'),
@@ -13,12 +13,7 @@ export const recordConfig = {
 
 const config = z.strictObject({
   ...recordConfig,
-  maxLineBytes: z
-    .number()
-    .int()
-    .positive()
-    .default(64 * 1024 * 1024)
-    .describe('maximum bytes per line; longer ones are rejected'),
+  maxLineBytes: maximumBytes(64, 'maximum bytes per line; longer ones are rejected'),
 })
 
 /** Reads JSON lines from any stream; `path` names it. */

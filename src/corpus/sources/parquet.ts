@@ -4,16 +4,14 @@ import { z } from 'zod'
 import { DataError } from '../../core/index.ts'
 import { parquetBatchRows, readParquetMetadata, readParquetRows, requireRegularFile } from '../../files/index.ts'
 import { recordConfig, toDocument } from './jsonl.ts'
-import { defineSource, type SourceContext, type SourceRecord } from './source.ts'
+import { defineSource, maximumBytes, type SourceContext, type SourceRecord } from './source.ts'
 
 const config = z.strictObject({
   ...recordConfig,
-  maxRowGroupBytes: z
-    .number()
-    .int()
-    .positive()
-    .default(1024 * 1024 * 1024)
-    .describe('maximum bytes per row group, which is kept in memory; files with larger ones are refused'),
+  maxRowGroupBytes: maximumBytes(
+    1024,
+    'maximum bytes per row group, which is kept in memory; files with larger ones are refused',
+  ),
 })
 
 /** Reads rows from any random-access file; `path` names it. The position of a document is its row number. */

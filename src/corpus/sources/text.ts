@@ -1,22 +1,20 @@
 // Plain text: a document is a file, a line, or a block between blank lines.
+
 import { z } from 'zod'
 import { DataError } from '../../core/index.ts'
 import { type ByteStream, openBytes, splitLines } from '../../files/index.ts'
 import { decodePlainBytes, isBinary } from '../extract/charset.ts'
-import { defineSource, type SourceContext, type SourceRecord } from './source.ts'
-import { normalizeText } from './text-record.ts'
+import { defineSource, maximumBytes, normalizeText, type SourceContext, type SourceRecord } from './source.ts'
 
 const config = z.strictObject({
   document: z
     .enum(['file', 'line', 'block', 'wikitext'])
     .default('file')
     .describe('unit of a document: a file, a line, a block between blank lines, or an article of WikiText (= Title =)'),
-  maxDocumentBytes: z
-    .number()
-    .int()
-    .positive()
-    .default(16 * 1024 * 1024)
-    .describe('maximum bytes per document; longer ones are split at line ends, longer lines are rejected'),
+  maxDocumentBytes: maximumBytes(
+    16,
+    'maximum bytes per document; longer ones are split at line ends, longer lines are rejected',
+  ),
 })
 
 type TextConfig = z.output<typeof config>

@@ -1,19 +1,13 @@
 // Common Crawl and other web captures: WARC (HTML responses), WET (text) and WAT (metadata).
+
 import { z } from 'zod'
 import { decodeUtf8 } from '../../files/index.ts'
 import { decodeHtmlBytes } from '../extract/charset.ts'
 import { extractHtml } from '../extract/html/index.ts'
-import { parseHttpResponse } from './http-message.ts'
-import { defineSource, isReject, type SourceContext, type SourceRecord } from './source.ts'
-import { normalizeText } from './text-record.ts'
-import { readWarc, type WarcRecord } from './warc-records.ts'
+import { defineSource, maximumBytes, normalizeText, type SourceContext, type SourceRecord } from './source.ts'
+import { parseHttpResponse, readWarc, type WarcRecord } from './warc-records.ts'
 
-const maxRecordBytes = z
-  .number()
-  .int()
-  .positive()
-  .default(64 * 1024 * 1024)
-  .describe('maximum bytes per record; longer ones are rejected')
+const maxRecordBytes = maximumBytes(64, 'maximum bytes per record; longer ones are rejected')
 
 const warcConfig = z.strictObject({
   mode: z
@@ -21,26 +15,21 @@ const warcConfig = z.strictObject({
     .default('fast')
     .describe('extraction of the main text: fast rules, faithful (Readability), or all text'),
   statuses: z.array(z.number().int()).default([200]).describe('HTTP status codes to read'),
-  maxHtmlBytes: z
-    .number()
-    .int()
-    .positive()
-    .default(8 * 1024 * 1024)
-    .describe('maximum bytes per page; longer ones are rejected'),
+  maxHtmlBytes: maximumBytes(8, 'maximum bytes per page; longer ones are rejected'),
   maxRecordBytes,
 })
 
 const htmlType = /\b(?:text\/html|application\/xhtml\+xml)\b/i
 
-async function* openWarc(
-  path: string,
-  options: z.output<typeof warcConfig>,
-  context: SourceContext,
-): AsyncGenerator<SourceRecord> {
-  for await (const record of readWarc(path, options.maxRecordBytes, context)) {
-    yield isReject(record as SourceRecord) ? (record as SourceRecord) : readCapture(record as WarcRecord, options)
+/** Opens a file of records, each of which `read` turns into a document or a reject. */
+const openRecords = <Options extends { maxRecordBytes: number }>(
+  read: (record: WarcRecord, options: Options) => SourceRecord,
+) =>
+  async function* (path: string, options: Options, context: SourceContext): AsyncGenerator<SourceRecord> {
+    for await (const record of readWarc(path, options.maxRecordBytes, context)) {
+      yield 'reason' in record ? record : read(record, options)
+    }
   }
-}
 
 const readCapture = ({ headers, payload, source }: WarcRecord, options: z.output<typeof warcConfig>): SourceRecord => {
   const type = headers.get('warc-type') ?? ''
@@ -92,29 +81,16 @@ const captureMetadata = (headers: Map<string, string>, url: string): Record<stri
 
 const extractedConfig = z.strictObject({ maxRecordBytes })
 
-async function* openWet(
-  path: string,
-  options: z.output<typeof extractedConfig>,
-  context: SourceContext,
-): AsyncGenerator<SourceRecord> {
-  for await (const record of readWarc(path, options.maxRecordBytes, context)) {
-    if (isReject(record as SourceRecord)) {
-      yield record as SourceRecord
-      continue
-    }
-    const { headers, payload, source } = record as WarcRecord
-    const url = headers.get('warc-target-uri') ?? ''
-    const type = headers.get('warc-type') ?? ''
-    const text = decodeUtf8(payload)
-    if (type !== 'conversion') yield { reason: `record-${type || 'untyped'}`, source, detail: url }
-    else if (text === undefined) yield { reason: 'invalid-utf8', source, detail: url }
-    else if (text.trim() === '') yield { reason: 'empty', source, detail: url }
-    else {
-      const languages = headers.get('warc-identified-content-language')
-      const metadata = { ...captureMetadata(headers, url), ...(languages === undefined ? {} : { languages }) }
-      yield { text: normalizeText(text), ...identity(headers, source.offset), metadata, source }
-    }
-  }
+const readWet = ({ headers, payload, source }: WarcRecord): SourceRecord => {
+  const url = headers.get('warc-target-uri') ?? ''
+  const type = headers.get('warc-type') ?? ''
+  const text = decodeUtf8(payload)
+  if (type !== 'conversion') return { reason: `record-${type || 'untyped'}`, source, detail: url }
+  if (text === undefined) return { reason: 'invalid-utf8', source, detail: url }
+  if (text.trim() === '') return { reason: 'empty', source, detail: url }
+  const languages = headers.get('warc-identified-content-language')
+  const metadata = { ...captureMetadata(headers, url), ...(languages === undefined ? {} : { languages }) }
+  return { text: normalizeText(text), ...identity(headers, source.offset), metadata, source }
 }
 
 /** The fields of a WAT record that are read. */
@@ -130,16 +106,6 @@ interface WatEnvelope {
         }
       }
     }
-  }
-}
-
-async function* openWat(
-  path: string,
-  options: z.output<typeof extractedConfig>,
-  context: SourceContext,
-): AsyncGenerator<SourceRecord> {
-  for await (const record of readWarc(path, options.maxRecordBytes, context)) {
-    yield isReject(record as SourceRecord) ? (record as SourceRecord) : readWat(record as WarcRecord)
   }
 }
 
@@ -183,7 +149,7 @@ export const warc = defineSource({
   config: warcConfig,
   summary: 'web captures (WARC): the main text of HTML pages',
   extensions: ['.warc'],
-  open: openWarc,
+  open: openRecords(readCapture),
 })
 
 /** Text of web captures as Common Crawl extracts it. */
@@ -192,7 +158,7 @@ export const wet = defineSource({
   config: extractedConfig,
   summary: 'text of web captures as Common Crawl publishes it (WET)',
   extensions: ['.wet', '.warc.wet'],
-  open: openWet,
+  open: openRecords(readWet),
 })
 
 /** Titles and descriptions of pages from Common Crawl's metadata. */
@@ -201,5 +167,5 @@ export const wat = defineSource({
   config: extractedConfig,
   summary: 'titles and descriptions of web captures (WAT)',
   extensions: ['.wat', '.warc.wat'],
-  open: openWat,
+  open: openRecords(readWat),
 })

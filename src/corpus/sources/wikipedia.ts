@@ -5,7 +5,7 @@ import { DataError } from '../../core/index.ts'
 import { ByteReader, openBytes } from '../../files/index.ts'
 import { decodeXml } from '../extract/entities.ts'
 import { extractWikitext, type WikiNamespaces, wikiNamespaces } from '../extract/wikitext/index.ts'
-import { defineSource, type SourceRecord } from './source.ts'
+import { defineSource, maximumBytes, type SourceRecord } from './source.ts'
 
 const config = z.strictObject({
   mode: z
@@ -21,12 +21,7 @@ const config = z.strictObject({
     .array(z.string())
     .default([])
     .describe('headings of sections to drop, such as "References" or "External links"'),
-  maxPageBytes: z
-    .number()
-    .int()
-    .positive()
-    .default(64 * 1024 * 1024)
-    .describe('maximum bytes per page; longer ones are rejected'),
+  maxPageBytes: maximumBytes(64, 'maximum bytes per page; longer ones are rejected'),
 })
 
 type WikipediaConfig = z.output<typeof config>

@@ -4,15 +4,15 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join, posix } from 'node:path'
 import { sha256, userCache } from '../../core/index.ts'
-import { lockFolder } from '../build/build-lock.ts'
-import { type CorpusFile, type CorpusFolder, expectCorpusNames, isStaleName } from '../build/corpus-folder.ts'
+import { type CorpusFile, expectCorpusNames, isStaleName, lockBuild } from '../build/corpus-folder.ts'
 import { type CorpusManifest, manifestName, parseManifest } from '../manifest.ts'
 import { type HadoopShell, splitAddress } from './hadoop-shell.ts'
 
 /** The local folder of builds at an address. */
-export const localWork = (address: string): string => userCache('corpus-builds', sha256(address).slice(0, 16))
+const localWork = (address: string): string => userCache('corpus-builds', sha256(address).slice(0, 16))
 
-export class HadoopFolder implements CorpusFolder {
+/** Has the methods of `LocalFolder`. */
+export class HadoopFolder {
   readonly path: string
   readonly work: string
   readonly #shell: HadoopShell
@@ -28,7 +28,7 @@ export class HadoopFolder implements CorpusFolder {
 
   async open(): Promise<() => Promise<void>> {
     await mkdir(this.work, { recursive: true })
-    const unlock = await lockFolder(localWork(this.path))
+    const unlock = await lockBuild(localWork(this.path))
     try {
       await this.#list()
       expectCorpusNames(this.path, this.#names())

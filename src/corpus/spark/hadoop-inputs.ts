@@ -15,13 +15,12 @@ import {
 import type { ResolvedSource } from '../build/inputs.ts'
 import { registeredSources } from '../build/resolve-options.ts'
 import { type ListedPath, splitAddress } from './hadoop-shell.ts'
-import type { OpenSpark } from './open-spark.ts'
+import { type OpenSpark, scriptConf } from './open-spark.ts'
 import { inputViews, outputMarks, quoteSql } from './script.ts'
-import { scriptConf } from './spark-conf.ts'
 import { runSpark } from './submit.ts'
 
 /** Size and SHA-256 of a file at an address. */
-export interface RemoteFile {
+interface RemoteFile {
   bytes: number
   sha256: string
 }
@@ -98,7 +97,7 @@ export const findRemoteInputs = async (
 ): Promise<RemoteInputs> => {
   const entries = await Promise.all(
     // A source with its own expansion has names on a server.
-    sources.map(async (source) => (registeredSources()[source.kind]!.expand === undefined ? entriesOf(source) : [])),
+    sources.map(async (source) => (registeredSources[source.kind]!.expand === undefined ? entriesOf(source) : [])),
   )
   const addresses = entries.flat().filter((path) => schemeOf(path) !== undefined)
   const bases = addresses.map((address) => (isGlob(address) ? globBase(address) : address))
@@ -107,7 +106,7 @@ export const findRemoteInputs = async (
   const found: ListedPath[] = []
   for (const [number, own] of entries.entries()) {
     if (own.every((path) => schemeOf(path) === undefined)) continue
-    const { extensions } = registeredSources()[sources[number]!.kind]!
+    const { extensions } = registeredSources[sources[number]!.kind]!
     const all: string[] = []
     for (const path of own) {
       if (schemeOf(path) === undefined) {
@@ -141,10 +140,10 @@ const hashesOf = async (
   await writeFile(script, [...statements, ...selects].map((sql) => `${sql};\n\n`).join(''))
   await runSpark({
     submit,
-    ...(master === undefined ? {} : { master }),
+    master,
     conf: { ...scriptConf(conf), 'spark.sql.warehouse.dir': `file://${join(folder, 'tables')}` },
     script,
-    ...(signal === undefined ? {} : { signal }),
+    signal,
     onLine: (line) => {
       const [mark, bytes, sha256, prefix, ...path] = line.split('\t')
       if (mark !== outputMarks.input) return

@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { delimiter, dirname, join } from 'node:path'
 import { DataError, SetupError } from '../../core/index.ts'
-import { reasonOf, runSubmit } from './submit.ts'
+import { reasonOf, runSubmit, type SparkRun } from './submit.ts'
 
 const shellClass = 'org.apache.hadoop.fs.FsShell'
 
@@ -15,14 +15,9 @@ export interface ListedPath {
   bytes: number
 }
 
-export interface HadoopShellOptions {
-  /** Path of spark-submit. */
-  submit: string
-  /** Settings of Spark by name. */
-  conf: Readonly<Record<string, string>>
+export interface HadoopShellOptions extends Pick<SparkRun, 'submit' | 'conf' | 'signal'> {
   /** Local folder for the settings of Hadoop. */
   folder: string
-  signal?: AbortSignal | undefined
 }
 
 /** Scheme and host of an address, and the path on it. */
@@ -159,7 +154,7 @@ export class HadoopShell {
       ],
       env: behindClassPath(own),
       onLine: (line) => lines.push(line),
-      ...(signal === undefined ? {} : { signal }),
+      signal,
     })
     return { code, lines, errors }
   }

@@ -1,8 +1,7 @@
 // Rows between Spark and the worker: one line each, fields divided by tabs. Texts and documents are JSON, which escapes
 // tabs and line ends, so no field has any.
 
-import { once } from 'node:events'
-import type { Writable } from 'node:stream'
+import { BatchWriter } from '../worker/protocol.ts'
 
 /** SQL types by column name, in order. */
 export type RowColumns = Readonly<Record<string, string>>
@@ -45,38 +44,16 @@ export const partColumns = {
 export type RowValues<Columns extends RowColumns> = { [Name in keyof Columns]?: string | number }
 
 /** How Spark's script transform writes and reads NULL. */
-export const nullField = '\\N'
+const nullField = '\\N'
 
 /** The fields of a line; undefined stands for NULL. */
 export const parseRow = (line: string): (string | undefined)[] =>
   line.split('\t').map((field) => (field === nullField ? undefined : field))
 
-const batchLength = 1 << 16
-
 /** Writes rows to a stream, in batches. */
-export class RowWriter {
-  readonly #output: Writable
-  #batch: string[] = []
-  #length = 0
-
-  constructor(output: Writable) {
-    this.#output = output
-  }
-
+export class RowWriter extends BatchWriter {
   async write<Columns extends RowColumns>(columns: Columns, values: RowValues<Columns>): Promise<void> {
-    const line = Object.keys(columns)
-      .map((name) => values[name] ?? nullField)
-      .join('\t')
-    this.#batch.push(line)
-    this.#length += line.length
-    if (this.#length >= batchLength) await this.flush()
-  }
-
-  async flush(): Promise<void> {
-    if (this.#batch.length === 0) return
-    const text = `${this.#batch.join('\n')}\n`
-    this.#batch = []
-    this.#length = 0
-    if (!this.#output.write(text)) await once(this.#output, 'drain')
+    const fields = Object.keys(columns).map((name) => values[name] ?? nullField)
+    await this.line(fields.join('\t'))
   }
 }

@@ -10,7 +10,7 @@ import { type BuildFiles, writeBuildFiles } from './build-files.ts'
 
 const workerName = 'worker.mjs'
 /** Name of the unpacked archive in the working folder of a task. */
-export const shippedName = 'tunesmith-build'
+const shippedName = 'tunesmith-build'
 
 /** A module that a CommonJS package is loaded by when it is first needed; in one file it must be joined like an import. */
 const lateRequire = /createRequire\d*\((?:import\.meta\.url|new URL\([^()]*\)\.href)\)\((["'])([\w-]+)\1\)/g

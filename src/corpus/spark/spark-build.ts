@@ -2,19 +2,17 @@
 
 import { copyFile, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
-import { ConfigError, DataError, exists, type Progress, type ProgressOptions } from '../../core/index.ts'
+import { ConfigError, DataError, exists } from '../../core/index.ts'
 import { schemeOf } from '../../files/index.ts'
-import { lookUp } from '../build/component-spec.ts'
 import { LocalFolder } from '../build/corpus-folder.ts'
-import type { InputFile } from '../build/inputs.ts'
-import type { Piece } from '../build/plan.ts'
-import type { BuildSettings } from '../build/resolve-options.ts'
-import { openDeduplicator, registeredDeduplicators } from '../build/signatures.ts'
+import type { InputFile, Piece } from '../build/inputs.ts'
+import type { PhaseContext } from '../build/phase-runner.ts'
+import { definitionOf, openDeduplicator } from '../build/signatures.ts'
 import { type BuildFindings, BuildSummary } from '../report/corpus-report.ts'
 import type { PieceTask } from './fetched-inputs.ts'
 import type { HadoopFolder } from './hadoop-folder.ts'
 import { splitAddress } from './hadoop-shell.ts'
-import type { OpenSpark } from './open-spark.ts'
+import { type OpenSpark, scriptConf } from './open-spark.ts'
 import {
   type FetchedInputs,
   type FetchedPlace,
@@ -24,12 +22,10 @@ import {
   sparkScript,
 } from './script.ts'
 import { shipWorker } from './ship-worker.ts'
-import { scriptConf } from './spark-conf.ts'
 import type { PartSummary, PieceSummary } from './stages.ts'
 import { runSpark } from './submit.ts'
 
-export interface SparkBuild {
-  settings: BuildSettings
+export interface SparkBuild extends Pick<PhaseContext, 'settings' | 'signal' | 'progress'> {
   pieces: readonly Piece[]
   inputs: readonly InputFile[]
   /** Folder of the corpus; nodes write it. */
@@ -39,8 +35,6 @@ export interface SparkBuild {
   /** Path of the index of the test sets, when there are any. */
   index?: string | undefined
   spark: Pick<OpenSpark, 'submit' | 'master' | 'conf'>
-  signal?: AbortSignal | undefined
-  progress?: ((options: ProgressOptions) => Progress) | undefined
 }
 
 /** Names of tables that a stopped build leaves, in the order in which they are made. */
@@ -156,7 +150,7 @@ export const buildOnSpark = async (build: SparkBuild): Promise<BuildFindings> =>
         }),
     dedup: settings.dedup.map((stage): ScriptDedup => {
       const { keyColumns, plan } = openDeduplicator(stage)
-      const { unit } = lookUp(registeredDeduplicators(), stage.type, 'dedup')
+      const { unit } = definitionOf(stage.type)
       return { stage: stage.stage, unit, columns: keyColumns, plan }
     }),
     ...(settings.contamination === undefined ? {} : { maxDocuments: settings.contamination.options.maxDocuments }),
@@ -169,15 +163,15 @@ export const buildOnSpark = async (build: SparkBuild): Promise<BuildFindings> =>
   try {
     await runSpark({
       submit: spark.submit,
-      ...(spark.master === undefined ? {} : { master: spark.master }),
+      master: spark.master,
       conf: { ...scriptConf(spark.conf), 'spark.sql.warehouse.dir': places.uri(`${places.run}/tables`) },
-      ...(worker.archive === undefined ? {} : { archive: worker.archive }),
+      archive: worker.archive,
       script,
       onLine: (line) => {
         const phase = results.add(line)
         if (phase !== undefined) progress?.update(results.phases - 1, { phase })
       },
-      ...(signal === undefined ? {} : { signal }),
+      signal,
     })
     progress?.update(phases)
   } finally {

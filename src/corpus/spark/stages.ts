@@ -6,7 +6,7 @@ import { ContaminationCheck, contaminationStage, loadIndex } from '../build/cont
 import { applyDecisions, type Decision, duplicateDetail } from '../build/decisions.ts'
 import { FileSizes, filterDocument, type PieceResult, type FileSizes as Sizes } from '../build/document-task.ts'
 import { FilterChain } from '../build/filter-chain.ts'
-import { groupBySize } from '../build/plan.ts'
+import { groupBySize } from '../build/inputs.ts'
 import { readRecords, readStage } from '../build/read-records.ts'
 import { type BuildSettings, registeredSources } from '../build/resolve-options.ts'
 import { openDeduplicator } from '../build/signatures.ts'
@@ -34,7 +34,7 @@ export type PieceSummary = Pick<PieceResult, 'counts' | 'samples' | 'damage'>
 export type PartSummary = PartContents & { droppedLines: number }
 
 /** A decision as the SQL writes it; `stage` is the number of the deduplicator. */
-export interface RowDecision {
+interface RowDecision {
   stage: number
   keptId?: string
   clusterSize?: number
@@ -65,48 +65,55 @@ const readTask = (text: string, line: number): PieceTask => {
   return task as PieceTask
 }
 
+/** What most stages have: the settings of the build, and where their rows go. */
+abstract class SettingsStage implements RowStage {
+  protected readonly settings: BuildSettings
+  protected readonly rows: RowWriter
+
+  constructor(settings: BuildSettings, rows: RowWriter) {
+    this.settings = settings
+    this.rows = rows
+  }
+
+  abstract row(fields: readonly (string | undefined)[], line: number): Promise<void>
+  abstract end(): Promise<void>
+}
+
 /** Reads large files into rows of unfiltered documents. */
-class ReadStage implements RowStage {
-  readonly #settings: BuildSettings
-  readonly #rows: RowWriter
+class ReadStage extends SettingsStage {
   #counts: StageCounts[] = [emptyCounts(readStage)]
   readonly #damage: DamagedInput[] = []
   readonly #fetched = new FetchedInputs(readTask, (task) => this.#read(task))
 
-  constructor(settings: BuildSettings, rows: RowWriter) {
-    this.#settings = settings
-    this.#rows = rows
-  }
-
-  row(fields: readonly (string | undefined)[], line: number): Promise<void> {
+  override row(fields: readonly (string | undefined)[], line: number): Promise<void> {
     if (fields[0] === fetchedMark) return this.#fetched.add(fields, line)
     return this.#read(readTask(fieldOf(fields, 0, line), line))
   }
 
   async #read({ piece, inputs }: PieceTask): Promise<void> {
-    const segments = new FileSizes(this.#settings.sizes.segmentBytes)
+    const segments = new FileSizes(this.settings.sizes.segmentBytes)
     let row = 0
     const place = { piece, segment: -1, item: -1 }
     const { documents, counts, damage } = readRecords(inputs, {
-      sources: this.#settings.sources,
-      registry: registeredSources(),
+      sources: this.settings.sources,
+      registry: registeredSources,
       onDrop: (drop) =>
-        this.#rows.write(documentColumns, { kind: 'drop', ...place, row: row++, line: JSON.stringify(drop) }),
+        this.rows.write(documentColumns, { kind: 'drop', ...place, row: row++, line: JSON.stringify(drop) }),
     })
     for await (const document of documents) {
       const segment = segments.add(textBytes(document.text))
       const text = encodeDocument(document)
-      await this.#rows.write(documentColumns, { kind: 'raw', piece, segment, row: row++, line: text })
+      await this.rows.write(documentColumns, { kind: 'raw', piece, segment, row: row++, line: text })
     }
-    await this.#rows.write(documentColumns, { kind: 'item', ...place, bytes: 0 })
+    await this.rows.write(documentColumns, { kind: 'item', ...place, bytes: 0 })
     this.#counts = mergeCounts([this.#counts, [counts]])
     this.#damage.push(...damage)
   }
 
-  async end(): Promise<void> {
+  override async end(): Promise<void> {
     await this.#fetched.finish()
     const summary: PieceSummary = { counts: this.#counts, samples: [], damage: this.#damage }
-    await this.#rows.write(documentColumns, { kind: 'summary', line: JSON.stringify(summary) })
+    await this.rows.write(documentColumns, { kind: 'summary', line: JSON.stringify(summary) })
   }
 
   close(): Promise<void> {
@@ -115,9 +122,7 @@ class ReadStage implements RowStage {
 }
 
 /** Filters documents and makes their keys: of groups of small files (a task per row), or of rows of a large file. */
-class DocumentsStage implements RowStage {
-  readonly #settings: BuildSettings
-  readonly #rows: RowWriter
+class DocumentsStage extends SettingsStage {
   readonly #chain: FilterChain
   readonly #keys: ReturnType<ReturnType<typeof openDeduplicator>['createKeys']>[]
   readonly #samples = new DropSampler()
@@ -127,13 +132,12 @@ class DocumentsStage implements RowStage {
   #segment: { piece: number; segment: number; sizes: Sizes } | undefined
 
   constructor(settings: BuildSettings, rows: RowWriter, chain: FilterChain) {
-    this.#settings = settings
-    this.#rows = rows
+    super(settings, rows)
     this.#chain = chain
     this.#keys = settings.dedup.map((stage) => openDeduplicator(stage).createKeys())
   }
 
-  async row(fields: readonly (string | undefined)[], line: number): Promise<void> {
+  override async row(fields: readonly (string | undefined)[], line: number): Promise<void> {
     if (fields[0] === fetchedMark) return this.#fetched.add(fields, line)
     if (fields.length === 1) return this.#group(readTask(fieldOf(fields, 0, line), line))
     const piece = numberOf(fields, 0, line)
@@ -148,8 +152,8 @@ class DocumentsStage implements RowStage {
     await this.#open(piece, 0)
     let row = 0
     const { documents, counts, damage } = readRecords(inputs, {
-      sources: this.#settings.sources,
-      registry: registeredSources(),
+      sources: this.settings.sources,
+      registry: registeredSources,
       onDrop: (drop) => this.#drop(row++, drop),
     })
     for await (const document of documents) await this.#filter(row++, document)
@@ -163,26 +167,26 @@ class DocumentsStage implements RowStage {
     const { piece, segment, sizes } = this.#segment!
     const item = sizes.add(textBytes(outcome.document.text))
     const line = encodeDocument(outcome.document)
-    await this.#rows.write(documentColumns, { kind: 'document', piece, segment, item, row, line })
+    await this.rows.write(documentColumns, { kind: 'document', piece, segment, item, row, line })
     for (const [stage, keys] of this.#keys.entries()) {
       const found: string[] = []
       keys(row, outcome.document, (values) => {
         found.push(JSON.stringify(values, (_, value) => (typeof value === 'bigint' ? value.toString() : value)))
       })
       for (const values of found)
-        await this.#rows.write(documentColumns, { kind: 'key', piece, row, stage, keys: values })
+        await this.rows.write(documentColumns, { kind: 'key', piece, row, stage, keys: values })
     }
   }
 
   async #drop(row: number, drop: object): Promise<void> {
     const { piece, segment } = this.#segment!
     const line = JSON.stringify(drop)
-    await this.#rows.write(documentColumns, { kind: 'drop', piece, segment, item: -1, row, line })
+    await this.rows.write(documentColumns, { kind: 'drop', piece, segment, item: -1, row, line })
   }
 
   async #open(piece: number, segment: number): Promise<void> {
     await this.#close()
-    this.#segment = { piece, segment, sizes: new FileSizes(this.#settings.sizes.partBytes) }
+    this.#segment = { piece, segment, sizes: new FileSizes(this.settings.sizes.partBytes) }
   }
 
   /** Writes the items of the piece or segment that was read. */
@@ -191,11 +195,11 @@ class DocumentsStage implements RowStage {
     const { piece, segment, sizes } = this.#segment
     const items = [0, ...sizes.files.map((file) => file.textBytes)]
     for (const [index, bytes] of items.entries())
-      await this.#rows.write(documentColumns, { kind: 'item', piece, segment, item: index - 1, bytes })
+      await this.rows.write(documentColumns, { kind: 'item', piece, segment, item: index - 1, bytes })
     this.#segment = undefined
   }
 
-  async end(): Promise<void> {
+  override async end(): Promise<void> {
     await this.#fetched.finish()
     await this.#close()
     const summary: PieceSummary = {
@@ -203,7 +207,7 @@ class DocumentsStage implements RowStage {
       samples: this.#samples.samples(),
       damage: this.#damage,
     }
-    await this.#rows.write(documentColumns, { kind: 'summary', line: JSON.stringify(summary) })
+    await this.rows.write(documentColumns, { kind: 'summary', line: JSON.stringify(summary) })
   }
 
   close(): Promise<void> {
@@ -275,45 +279,37 @@ const decisionsOf = (json: string | undefined, settings: BuildSettings, line: nu
       })
 
 /** Finds n-grams of the test sets in each document that is left after deduplication. */
-class OverlapsStage implements RowStage {
-  readonly #settings: BuildSettings
-  readonly #rows: RowWriter
+class OverlapsStage extends SettingsStage {
   readonly #index: Awaited<ReturnType<typeof loadIndex>>
 
   constructor(settings: BuildSettings, rows: RowWriter, index: Awaited<ReturnType<typeof loadIndex>>) {
-    this.#settings = settings
-    this.#rows = rows
+    super(settings, rows)
     this.#index = index
   }
 
-  async row(fields: readonly (string | undefined)[], line: number): Promise<void> {
+  override async row(fields: readonly (string | undefined)[], line: number): Promise<void> {
     const [piece, row] = [numberOf(fields, 0, line), numberOf(fields, 1, line)]
     const document = decodeDocument(fieldOf(fields, 2, line), inputName, line)
-    const text = applyDecisions(document.text, decisionsOf(fields[3], this.#settings, line))
+    const text = applyDecisions(document.text, decisionsOf(fields[3], this.settings, line))
     if (text === undefined) return
-    const grams = new Set<number>()
-    this.#index.scan(text, ({ gram }) => grams.add(gram))
-    for (const gram of grams) await this.#rows.write(overlapColumns, { piece, row, gram })
+    for (const gram of this.#index.gramsOf(text)) await this.rows.write(overlapColumns, { piece, row, gram })
   }
 
-  async end(): Promise<void> {}
+  override async end(): Promise<void> {}
 }
 
 /** Applies all decisions and writes the lines of parts and drop lists. */
-class WriteStage implements RowStage {
-  readonly #settings: BuildSettings
-  readonly #rows: RowWriter
+class WriteStage extends SettingsStage {
   readonly #stages: WriteStages
   #part: { part: number; assembler: PartAssembler; droppedLines: number } | undefined
   #place = 0
 
   constructor(settings: BuildSettings, rows: RowWriter, stages: WriteStages) {
-    this.#settings = settings
-    this.#rows = rows
+    super(settings, rows)
     this.#stages = stages
   }
 
-  async row(fields: readonly (string | undefined)[], line: number): Promise<void> {
+  override async row(fields: readonly (string | undefined)[], line: number): Promise<void> {
     const part = numberOf(fields, 0, line)
     const kind = fieldOf(fields, 1, line)
     const text = fieldOf(fields, 2, line)
@@ -321,13 +317,13 @@ class WriteStage implements RowStage {
     if (kind === 'drop') return this.#drop(text)
     const document = decodeDocument(text, inputName, line)
     const common = fields[4] === undefined ? undefined : new Set(jsonOf<number[]>(fields[4], line))
-    await this.#part!.assembler.add(document, text, decisionsOf(fields[3], this.#settings, line), { common })
+    await this.#part!.assembler.add(document, text, decisionsOf(fields[3], this.settings, line), { common })
   }
 
   async #open(part: number): Promise<void> {
     await this.#close()
     const write = (kind: string, line: string) =>
-      this.#rows.write(partColumns, { part, kind, place: this.#place++, line })
+      this.rows.write(partColumns, { part, kind, place: this.#place++, line })
     const sink = { document: (line: string) => write('part', line), drop: (line: string) => this.#drop(line) }
     this.#part = { part, assembler: new PartAssembler(sink, this.#stages), droppedLines: 0 }
   }
@@ -335,17 +331,17 @@ class WriteStage implements RowStage {
   async #drop(line: string): Promise<void> {
     const part = this.#part!
     part.droppedLines += 1
-    await this.#rows.write(partColumns, { part: part.part, kind: 'dropped', place: this.#place++, line })
+    await this.rows.write(partColumns, { part: part.part, kind: 'dropped', place: this.#place++, line })
   }
 
   async #close(): Promise<void> {
     if (this.#part === undefined) return
     const { part, assembler, droppedLines } = this.#part
     const line = JSON.stringify({ ...assembler.finish(), droppedLines } satisfies PartSummary)
-    await this.#rows.write(partColumns, { part, kind: 'summary', place: this.#place++, line })
+    await this.rows.write(partColumns, { part, kind: 'summary', place: this.#place++, line })
   }
 
-  end(): Promise<void> {
+  override end(): Promise<void> {
     return this.#close()
   }
 }

@@ -59,6 +59,7 @@ export const findSparkSubmit = (env: Readonly<Record<string, string | undefined>
 }
 
 export interface SparkRun {
+  /** Path of spark-submit. */
   submit: string
   /** URL of the cluster (default: that of Spark's own configuration). */
   master?: string
@@ -92,7 +93,7 @@ const environmentOf = (submit: string): NodeJS.ProcessEnv => {
 /** Runs a script of SQL. @throws SetupError with Spark's reason when it fails */
 export const runSpark = async ({ submit, onLine, signal, ...run }: SparkRun): Promise<void> => {
   const words = submitArguments(run)
-  const { code, errors } = await runSubmit({ submit, words, onLine, ...(signal === undefined ? {} : { signal }) })
+  const { code, errors } = await runSubmit({ submit, words, onLine, signal })
   if (code !== 0) throw new SetupError(`Spark ended with exit code ${code}: ${reasonOf(errors, submit)}`)
 }
 

@@ -75,25 +75,17 @@ const collect = (): Map<string, readonly string[]> => {
   for (let hour = 1; hour <= 12; hour++) {
     for (const half of ['a.m.', 'am', 'p.m.', 'pm']) table.set(`${hour}${half}`, [String(hour), half])
   }
+  for (const head of ["y'", 'y']) table.set(`${head}all`, [head, 'all'])
   for (const [head, tail] of [
-    ["y'", 'all'],
-    ['y', 'all'],
     ['can', 'not'],
-    ['Can', 'not'],
     ['gon', 'na'],
-    ['Gon', 'na'],
     ['got', 'ta'],
-    ['Got', 'ta'],
     ['let', "'s"],
-    ['Let', "'s"],
     ["c'm", 'on'],
-    ["C'm", 'on'],
     ['not', "'ve"],
     ['not', 've'],
-    ['Not', "'ve"],
-    ['Not', 've'],
   ]) {
-    table.set(head + tail, [head, tail])
+    for (const word of both([head])) table.set(word + tail, [word, tail])
   }
   for (const word of both(['how'])) table.set(`${word}'d'y`, [word, "'d", "'y"])
   for (const word of `${whole} ${emoticons}`.split(/\s+/)) if (word !== '') table.set(word, [word])

@@ -14,6 +14,33 @@ export interface WorkerDocument {
   [field: string]: unknown
 }
 
+const batchLength = 1 << 16
+
+/** Writes lines to a stream, in batches: one write for each line would take most of a worker's time. */
+export class BatchWriter {
+  readonly #output: Writable
+  #batch: string[] = []
+  #length = 0
+
+  constructor(output: Writable) {
+    this.#output = output
+  }
+
+  async line(text: string): Promise<void> {
+    this.#batch.push(text)
+    this.#length += text.length
+    if (this.#length >= batchLength) await this.flush()
+  }
+
+  async flush(): Promise<void> {
+    if (this.#batch.length === 0) return
+    const text = `${this.#batch.join('\n')}\n`
+    this.#batch = []
+    this.#length = 0
+    if (!this.#output.write(text)) await once(this.#output, 'drain')
+  }
+}
+
 /** The result of a stage for one document. */
 export type StageOutcome =
   | { document: WorkerDocument }
@@ -44,23 +71,13 @@ export interface ServeLinesResult {
   errors: number
 }
 
-const batchLength = 1 << 16
-
 /**
  * Answers every line until the input ends; a line without a document, or on which the stage fails, gets an error line.
  */
 export const serveLines = async (options: ServeLinesOptions): Promise<ServeLinesResult> => {
   const { input, output, stage, maxLineBytes, omitDropped, signal } = options
   const result: ServeLinesResult = { lines: 0, kept: 0, dropped: 0, errors: 0 }
-  let batch: string[] = []
-  let length = 0
-  const flush = async () => {
-    if (batch.length === 0) return
-    const text = `${batch.join('\n')}\n`
-    batch = []
-    length = 0
-    if (!output.write(text)) await once(output, 'drain')
-  }
+  const writer = new BatchWriter(output)
   for await (const { bytes, number, length: size } of splitLines(input, maxLineBytes)) {
     signal?.throwIfAborted()
     if (size === 0) continue
@@ -73,12 +90,9 @@ export const serveLines = async (options: ServeLinesOptions): Promise<ServeLines
     else if ('dropped' in answer) result.dropped += 1
     else result.kept += 1
     if (omitDropped && 'dropped' in answer) continue
-    const text = JSON.stringify(answer)
-    batch.push(text)
-    length += text.length
-    if (length >= batchLength) await flush()
+    await writer.line(JSON.stringify(answer))
   }
-  await flush()
+  await writer.flush()
   return result
 }
 

@@ -19,7 +19,7 @@ import { createMinhasher, minhashOptions } from '../dedup/index.ts'
 import type { CorpusDocument } from '../document.ts'
 import { extractHtml } from '../extract/html/index.ts'
 import { extractWikitext } from '../extract/wikitext/index.ts'
-import { normalizeText } from '../sources/text-record.ts'
+import { normalizeText } from '../sources/source.ts'
 import type { DocumentStage, StageOutcome, WorkerDocument } from './protocol.ts'
 
 /** Options of the stages, as zod fields for a command's schema. */

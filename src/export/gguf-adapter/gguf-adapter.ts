@@ -2,13 +2,14 @@
 //
 // llama.cpp multiplies a change by alpha / rank, with one alpha for the file and the rank of each matrix. Scales of another
 // kind (rsLoRA, another alpha of some layers) are written as the alpha with the same effect, or become part of B.
+
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { adaptersOf, baseOfAdapter, isAdapterFolder } from '../../adapters/index.ts'
+import { adaptersOf, baseOfAdapter, isAdapterFolder, joinRows, namedLinears } from '../../adapters/index.ts'
 import { type GgufName, inStoredOrder, openGguf } from '../../checkpoint/index.ts'
 import { ConfigError } from '../../core/index.ts'
 import { CausalLmHead, type Model } from '../../models/index.ts'
-import { noGrad, scope, type Tensor } from '../../tensor/index.ts'
+import { noGrad, scope, type Tensor, zeros } from '../../tensor/index.ts'
 import type { ExportSource, ExportTarget, ProofContext, ProofRow } from '../export-target.ts'
 import { architectureOf } from '../gguf/architectures.ts'
 import { checkGguf, writeModelFile } from '../gguf/gguf.ts'
@@ -16,9 +17,78 @@ import { count, float, type GgufEntry, type GgufField, text, writeGgufFile } fro
 import { entryOf, isTied, namesOf } from '../gguf/gguf-tensors.ts'
 import { mixes, typeOf } from '../gguf/mixes.ts'
 import { runSource } from '../proof/compare-models.ts'
-import { rounded } from '../proof/differences.ts'
+import { measuredRow } from '../proof/differences.ts'
 import { proveInLlamaCpp } from '../proof/llama-cpp.ts'
-import { type LowRankChange, lowRankChanges, withBareBase } from './low-rank-changes.ts'
+
+/** The change `scale · B A` of one matrix. */
+interface LowRankChange {
+  /** Key of the matrix in Hugging Face checkpoints. */
+  key: string
+  /** [R,inputs] */
+  a: Tensor
+  /** [outputs,R] */
+  b: Tensor
+  scale: number
+}
+
+const refuse = (what: string): never => {
+  throw new ConfigError(
+    `\`gguf-adapter\` needs an adapter that adds low-rank products to matrices, and ${what}. Export to gguf, which merges it.`,
+  )
+}
+
+/**
+ * The changes of the adapter that the model was merged with.
+ * @throws ConfigError without one, and for what is more than low-rank products of linear layers
+ */
+const lowRankChanges = (model: Model): LowRankChange[] => {
+  const bank = adaptersOf(model)
+  const [name, ...others] = bank.active
+  if (name === undefined) return refuse('the model has none')
+  if (others.length > 0 || bank.stackOf(name).length > 1) return refuse('several are active, one on the other')
+  const { attachment, copies, definition } = bank.get(name)
+  const [copied] = copies.keys()
+  if (copied !== undefined) refuse(`${definition.type} has its own ${copied}`)
+  const changes = new Map(
+    attachment.placements.flatMap(({ path, adapter }) => {
+      const parts = adapter.eval().lowRank(1)
+      // A matrix whose components were all dropped (AdaLoRA) has no change.
+      if (parts?.length === 0) return []
+      if (parts?.length !== 1) return refuse(`the ${definition.type} of ${path} is none`)
+      return [[path, parts[0]] as const]
+    }),
+  )
+  const found = namedLinears(model).flatMap((linear): LowRankChange[] => {
+    const present = linear.parts.map(({ path }) => changes.get(path))
+    const first = present.find((change) => change !== undefined)
+    if (first === undefined) return []
+    for (const { path } of linear.parts) changes.delete(path)
+    const key = `${linear.theirs}.weight`
+    if (linear.parts.length === 1) return [{ key, ...first }]
+    // The parts of a fused matrix share A; one without a change gets zeros.
+    const rows = linear.parts.map(({ layer }, i) => {
+      const own = present[i]
+      if (own !== undefined) return own.b.mul(own.scale / first.scale)
+      return zeros([layer.shape[0], first.b.shape[1]], { dtype: first.b.dtype, device: first.b.device })
+    })
+    return [{ key, a: first.a, b: noGrad(() => joinRows(rows, linear)), scale: first.scale }]
+  })
+  const [left] = changes.keys()
+  if (left !== undefined) refuse(`${left} is no linear layer of transformers`)
+  return found
+}
+
+/** Runs with the base alone in the model; afterwards the adapter is part of its matrices again. */
+const withBareBase = async <Result>(model: Model, body: () => Promise<Result>): Promise<Result> => {
+  const bank = adaptersOf(model)
+  const { active } = bank
+  bank.activate([])
+  try {
+    return await body()
+  } finally {
+    bank.activate(active, { merged: active })
+  }
+}
 
 /** Output types of llama.cpp's convert_lora_to_gguf. */
 const variants = ['f32', 'f16', 'bf16', 'q8_0']
@@ -119,15 +189,7 @@ const compareChanges = async (
   } finally {
     file.close()
   }
-  return {
-    target,
-    consumer: 'tunesmith',
-    check: 'changes, largest error of a matrix',
-    value: rounded(worst),
-    limit,
-    ok: worst <= limit,
-    ...(at === '' ? {} : { detail: at }),
-  }
+  return measuredRow({ target, consumer: 'tunesmith' }, 'changes, largest error of a matrix', worst, limit, at)
 }
 
 const prove = async (

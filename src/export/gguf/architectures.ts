@@ -1,14 +1,77 @@
-// GGUF's form of our architectures: names of metadata, and what llama.cpp does not compute. Names of tensors are those that
-// files are read by.
+// GGUF's form of our architectures: names of metadata, the settings that they depend on, and what llama.cpp does not compute. Names of
+// tensors are those that files are read by.
+import { z } from 'zod'
 import { ggufPooling, scaledNormKey } from '../../checkpoint/index.ts'
 import { type EmbeddingHead, type HeadType, type Model, type ModelDefinition, models } from '../../models/index.ts'
 import { count, flag, flags, float, type GgufField, text } from './gguf-file.ts'
-import { headDimOf, relativeDistance, type Settings } from './settings.ts'
+
+/** llama.cpp's relative positions end at this distance. */
+const relativeDistance = 128
+
+const configSchema = z.object({
+  vocabSize: z.number(),
+  hiddenSize: z.number(),
+  numLayers: z.number(),
+  numHeads: z.number(),
+  numKvHeads: z.number().optional(),
+  headDim: z.number().optional(),
+  intermediateSize: z.number().optional(),
+  maxPositions: z.number().default(512),
+  numDecoderLayers: z.number().optional(),
+  relativeBuckets: z.number().default(32),
+  relativeMaxDistance: z.number().default(relativeDistance),
+  decoderStartTokenId: z.number().default(0),
+  gated: z.boolean().default(false),
+  normEps: z.number().default(1e-12),
+  normBias: z.boolean().default(false),
+  attentionBias: z.boolean().default(false),
+  mlpBias: z.boolean().default(false),
+  typeVocabSize: z.number().default(1),
+  activation: z.string(),
+  parallelResidual: z.boolean().default(true),
+  slidingWindow: z.number().optional(),
+  useSlidingWindow: z.boolean().optional(),
+  localAttention: z.number().default(0),
+  windowPattern: z.number().default(1),
+  layerTypes: z.array(z.string()).optional(),
+  queryScale: z.number().optional(),
+  ropeLayers: z.array(z.number()).optional(),
+  positionlessInterval: z.number().default(4),
+  ropeTheta: z.number().default(10_000),
+  localRopeTheta: z.number().default(10_000),
+  ropeScaling: z.looseObject({ kind: z.string() }).default({ kind: 'default' }),
+  partialRotaryFactor: z.number().default(1),
+  scaleAttention: z.boolean().default(true),
+  scaleAttentionByLayer: z.boolean().default(false),
+  tiedEmbeddings: z.boolean().default(false),
+  attentionSoftcap: z.number().default(0),
+  logitSoftcap: z.number().default(0),
+  numExperts: z.number().optional(),
+  expertsPerToken: z.number().default(0),
+  expertSize: z.number().optional(),
+  normalizeWeights: z.boolean().default(true),
+  sparseInterval: z.number().default(1),
+  denseLayers: z.array(z.number()).default([]),
+})
+/** The settings, of which each architecture has some. */
+export type Settings = z.output<typeof configSchema> & { intermediateSize: number }
+
+export const headDimOf = ({ headDim, hiddenSize, numHeads }: Settings): number => headDim ?? hiddenSize / numHeads
+
+/** Elements of a head that are rotated. */
+export const rotaryDimOf = (settings: Settings): number =>
+  Math.floor(headDimOf(settings) * settings.partialRotaryFactor)
+
+export const settingsOf = (model: Model): Settings => {
+  // Rows of RoBERTa's table of positions before the first position are not counted.
+  const { maxPositions } = model.facts
+  const parsed = configSchema.parse({ ...model.config, ...(maxPositions === undefined ? {} : { maxPositions }) })
+  return { ...parsed, intermediateSize: parsed.intermediateSize ?? 4 * parsed.hiddenSize }
+}
 
 /** What llama.cpp needs, and what the model has. */
 type Refusal = [needed: string, got: string] | undefined
 
-/** An architecture in GGUF. */
 interface GgufArchitecture {
   /** ggml's name. */
   name: string
@@ -267,5 +330,4 @@ export const unknownToLlamaCpp: Readonly<Record<string, string>> = {
   'deberta-v2': 'llama.cpp has no disentangled attention',
 }
 
-/** GGUF's form of the model's architecture. */
 export const architectureOf = ({ definition }: Model): GgufArchitecture => architectures[definition.type]

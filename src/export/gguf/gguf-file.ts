@@ -1,7 +1,7 @@
 // Writes a GGUF file of version 3: typed metadata, then tensors, a piece at a time. Independent of models.
 // @source https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 import { writeTensorFile } from '../../tensor/index.ts'
-import { type NamedPart, notFinite } from '../not-finite.ts'
+import { type NamedPart, notFinite } from '../save-into.ts'
 
 const types = { uint8: 0, uint32: 4, int32: 5, float32: 6, bool: 7, string: 8 } as const
 
@@ -44,63 +44,44 @@ class GrowingBytes {
     return this.#bytes.subarray(0, this.#length)
   }
 
-  /** Where the next bytes go. */
-  #take(bytes: number): number {
+  /** Adds `size` bytes, which `write` writes at their place. */
+  put(size: number, write: (bytes: Buffer, at: number) => void): void {
     const at = this.#length
-    this.#length += bytes
+    this.#length += size
     if (this.#length > this.#bytes.length) {
       const larger = Buffer.alloc(2 * this.#length)
       this.#bytes.copy(larger)
       this.#bytes = larger
     }
-    return at
+    write(this.#bytes, at)
   }
 
   raw(values: Uint8Array): void {
-    const at = this.#take(values.length)
-    this.#bytes.set(values, at)
-  }
-
-  u8(value: number): void {
-    const at = this.#take(1)
-    this.#bytes.writeUInt8(value, at)
+    this.put(values.length, (bytes, at) => bytes.set(values, at))
   }
 
   u32(value: number): void {
-    const at = this.#take(4)
-    this.#bytes.writeUInt32LE(value, at)
-  }
-
-  i32(value: number): void {
-    const at = this.#take(4)
-    this.#bytes.writeInt32LE(value, at)
-  }
-
-  f32(value: number): void {
-    const at = this.#take(4)
-    this.#bytes.writeFloatLE(value, at)
+    this.put(4, (bytes, at) => bytes.writeUInt32LE(value, at))
   }
 
   u64(value: number): void {
-    const at = this.#take(8)
-    this.#bytes.writeBigUInt64LE(BigInt(value), at)
+    this.put(8, (bytes, at) => bytes.writeBigUInt64LE(BigInt(value), at))
   }
 
   string(value: string): void {
     const length = Buffer.byteLength(value)
     this.u64(length)
-    const at = this.#take(length)
-    this.#bytes.write(value, at)
+    this.put(length, (bytes, at) => bytes.write(value, at))
   }
 }
 
 const scalars: Record<keyof typeof types, (out: GrowingBytes, value: string | number | boolean) => void> = {
   string: (out, value) => out.string(String(value)),
-  bool: (out, value) => out.u8(value ? 1 : 0),
-  uint8: (out, value) => out.u8(Number(value)),
+  bool: (out, value) => out.put(1, (bytes, at) => bytes.writeUInt8(value ? 1 : 0, at)),
+  uint8: (out, value) => out.put(1, (bytes, at) => bytes.writeUInt8(Number(value), at)),
   uint32: (out, value) => out.u32(Number(value)),
-  int32: (out, value) => out.i32(Number(value)),
-  float32: (out, value) => out.f32(Number(value)),
+  int32: (out, value) => out.put(4, (bytes, at) => bytes.writeInt32LE(Number(value), at)),
+  float32: (out, value) => out.put(4, (bytes, at) => bytes.writeFloatLE(Number(value), at)),
 }
 
 const addField = (out: GrowingBytes, key: string, { type, value }: GgufField): void => {

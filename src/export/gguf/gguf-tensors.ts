@@ -3,10 +3,9 @@
 import { type GgufName, ggufNames, ggufType, hfState, inStoredOrder, toHfKeys } from '../../checkpoint/index.ts'
 import { type Model, modelKeys, Seq2SeqLmHead } from '../../models/index.ts'
 import { noGrad, type Tensor, zeros } from '../../tensor/index.ts'
-import { architectureOf } from './architectures.ts'
+import { architectureOf, headDimOf, settingsOf } from './architectures.ts'
 import type { GgufEntry } from './gguf-file.ts'
-import { quantizers } from './quantizers.ts'
-import { headDimOf, settingsOf } from './settings.ts'
+import { quantizers } from './mixes.ts'
 
 /** Factor of the hidden states before the output layer. */
 const scaleOf = ({ head }: Model): number => (head instanceof Seq2SeqLmHead ? head.scale : 1)

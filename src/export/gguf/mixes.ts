@@ -1,9 +1,25 @@
 // Which type each tensor gets: llama.cpp's mixes for its file types, and its fallbacks for rows of other lengths.
 // @source https://github.com/ggml-org/llama.cpp, src/llama-quant.cpp
-import { quantizers } from './quantizers.ts'
+import { type GgufType, ggufType } from '../../checkpoint/index.ts'
+
+/** A quantised type, with the sizes that files are read by. */
+interface Quantizer extends Pick<GgufType, 'blockSize' | 'blockBytes'> {
+  /** ggml's number of the type. */
+  code: number
+  /** Whether ggml uses an importance matrix. */
+  weighted: boolean
+}
+
+const weighted = ['Q4_0', 'Q4_1', 'Q5_0', 'Q5_1', 'Q2_K', 'Q3_K', 'Q4_K', 'Q5_K', 'Q6_K', 'IQ4_NL', 'IQ4_XS']
+const unweighted = ['Q8_0', 'MXFP4']
+
+/** Quantised types by ggml's name. */
+export const quantizers: Readonly<Record<string, Quantizer>> = Object.fromEntries(
+  [...weighted, ...unweighted].map((name) => [name, { ...ggufType(name), weighted: weighted.includes(name) }]),
+)
 
 /** A file type. */
-export interface Mix {
+interface Mix {
   /** `general.file_type` */
   code: number
   /** Type of most matrices. */
@@ -191,7 +207,7 @@ const ofEight = ({ type, ofEight: output = type }: Mix, { part }: Place): string
 const isTable = (name: string): boolean => /^(position_embd|token_types)\.weight$|attn_rel_b/.test(name)
 
 /** What the types of a model's tensors depend on. */
-export interface MixFacts {
+interface MixFacts {
   layers: number
   /** The token embedding is the output layer too. */
   tied: boolean

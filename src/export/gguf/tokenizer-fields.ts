@@ -39,7 +39,6 @@ interface Kind {
   marksUnknown?: boolean
   /** Type of a token that was not added (default: normal). */
   type?(token: string): number
-  /** A token as the file has it. */
   token?(token: string, type: number): string
 }
 
@@ -253,7 +252,6 @@ const unigram: Kind = {
   },
 }
 
-/** By the type of the model in tokenizer.json. */
 const tokenizerKinds: Record<string, (model: JsonObject) => Kind> = {
   BPE: ({ byte_fallback: fallback }) => (fallback === true ? sentencePiece : byteLevel),
   WordPiece: () => wordPiece,

@@ -1,16 +1,17 @@
-// `keepLayers`: a model with some of its layers, as the student of a distillation begins. @source Sanh et al. 2019, arXiv:1910.01108
-import { writeFile } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+// Models and adapters with fewer layers. `keepLayers`: some layers of a model, as the student of a distillation begins (@source Sanh et al.
+// 2019, arXiv:1910.01108). `dropAdapterLayers`: an adapter without its parts in the first layers, which is faster (@source arXiv:2010.11918).
+import { cp, readdir } from 'node:fs/promises'
+import { basename, join, resolve } from 'node:path'
 import { z } from 'zod'
-import { isAdapterFolder } from '../../adapters/index.ts'
-import { loadModelWithReport, rememberSource, resolveModel, saveModel, sourceOf } from '../../checkpoint/index.ts'
+import { AppliedAdapter, baseOfAdapter, isAdapterFolder, loadAdapter, saveAdapter } from '../../adapters/index.ts'
+import { loadModelWithReport, rememberSource, resolveModel, sourceOf } from '../../checkpoint/index.ts'
 import { ConfigError, exists, parseConfig } from '../../core/index.ts'
 import { buildModel, expectFinite, type Model } from '../../models/index.ts'
-import { fineTunedTask, publicName, writeTask } from '../../runs/index.ts'
+import { fineTunedTask, publicName } from '../../runs/index.ts'
 import type { Tensor } from '../../tensor/index.ts'
-import { modelFiles, renderModelCard } from '../../tracking/index.ts'
-import { onFullDisk } from '../full-disk.ts'
+import { renderModelCard } from '../../tracking/index.ts'
 import { storedDtype } from '../open-source.ts'
+import { saveMade } from '../save-into.ts'
 
 /** Settings of `keepLayers`. */
 export const keepLayersSchema = z.strictObject({
@@ -67,7 +68,6 @@ const withLayers = (fields: Fields, layers: readonly number[], count: number): R
     ]),
   )
 
-/** The config with these layers. */
 const configOf = ({ definition, config, facts }: Model, layers: readonly number[], given: string): object => {
   const fields = definition.toHf(config) as Fields
   const isFirst = layers.every((layer, i) => layer === i)
@@ -127,25 +127,65 @@ export const keepLayers = async ({ model: given, out, ...rest }: KeepLayersInput
   expectLayers(layers, of, given)
   const cut = cutOf(model, layers, given)
   const task = await fineTunedTask(given, path)
-  try {
-    await saveModel(cut, out, {
-      dtype: storedDtype(model),
-      ...(folder === undefined ? {} : { tokenizer: folder }),
-      addFiles: async (target) => {
-        const card = renderModelCard({
-          name: basename(out),
-          summary: `Layers ${layers.join(', ')} of the ${of} of ${await publicName(given)}.`,
-          library: 'transformers',
-          base: await publicName(given),
-          relation: 'finetune',
-          limitations: ['Its layers were not trained together: train it before you use it.'],
-        })
-        await writeFile(join(target, modelFiles.card), card)
-        if (task !== undefined) await writeTask(target, task)
-      },
-    })
-  } catch (error) {
-    throw onFullDisk(error, out)
-  }
+  const card = renderModelCard({
+    name: basename(out),
+    summary: `Layers ${layers.join(', ')} of the ${of} of ${await publicName(given)}.`,
+    library: 'transformers',
+    base: await publicName(given),
+    relation: 'finetune',
+    limitations: ['Its layers were not trained together: train it before you use it.'],
+  })
+  await saveMade(cut, out, { folder, dtype: storedDtype(model), card, task })
   return { out, layers, of, before: model.parameterCount, after: cut.parameterCount }
+}
+
+/** Settings of `dropAdapterLayers`. */
+export const dropLayersSchema = z.strictObject({
+  layers: z.int().positive().describe('number of first layers that the adapter leaves'),
+})
+
+/** Which adapter, how many layers, and where to. */
+export interface DropInput extends z.input<typeof dropLayersSchema> {
+  /** Folder, run or Hub id of a bottleneck adapter, or of a stack with one. */
+  adapter: string
+  /** Folder of the result; it must not exist. */
+  out: string
+}
+
+/** What was written. */
+export interface DropResult {
+  out: string
+  /** Parameters of the adapters before and after. */
+  before: number
+  after: number
+}
+
+/**
+ * Writes an adapter without its parts in the first layers; of a stack, all bottlenecks lose them.
+ * @throws ConfigError for a method that cannot lose layers, or a number that leaves none
+ */
+export const dropAdapterLayers = async ({ adapter, out, ...rest }: DropInput): Promise<DropResult> => {
+  const { layers } = parseConfig(dropLayersSchema, rest, 'drop-layers')
+  if (await exists(out)) throw new ConfigError(`Expected a folder that does not exist for \`out\`, got ${out}.`)
+  const folder = await resolveModel(adapter)
+  if (!(await isAdapterFolder(folder)))
+    throw new ConfigError(`Expected the folder of an adapter, got ${adapter} without adapter_config.json.`)
+  const { applied } = await loadAdapter(folder)
+  const { bank, name } = applied
+  const all = bank.stackOf(name).map((one) => new AppliedAdapter(bank, one))
+  const count = () => all.reduce((sum, { parameterCount }) => sum + parameterCount, 0)
+  const before = count()
+  const losing = all.filter(({ definition }) => definition.dropLayers !== undefined)
+  // A stack without any says which method its top has.
+  for (const one of losing.length > 0 ? losing : [applied]) one.dropLayers(layers)
+  const base = await baseOfAdapter(folder)
+  await saveAdapter(applied, out, {
+    base: (await exists(base)) ? resolve(base) : base,
+    addFiles: async (target) => {
+      for (const entry of await readdir(folder, { withFileTypes: true }))
+        if (entry.isFile() && !/^adapter[_.]|^tunesmith\.json$/.test(entry.name))
+          await cp(join(folder, entry.name), join(target, entry.name))
+    },
+  })
+  return { out, before, after: count() }
 }

@@ -1,17 +1,17 @@
 // `mergeModels`: several whole models of one architecture become one, parameter by parameter in float32.
-import { readFile, writeFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
 import { isAdapterFolder } from '../../adapters/index.ts'
-import { loadModelWithReport, resolveModel, saveModel } from '../../checkpoint/index.ts'
+import { loadModelWithReport, resolveModel } from '../../checkpoint/index.ts'
 import { ConfigError, exists, parseConfig } from '../../core/index.ts'
 import { expectFinite, type Model } from '../../models/index.ts'
-import { fineTunedTask, publicName, type SpecialistTask, writeTask } from '../../runs/index.ts'
+import { fineTunedTask, publicName, type SpecialistTask } from '../../runs/index.ts'
 import { keep, scope, type Tensor } from '../../tensor/index.ts'
-import { modelFiles, renderModelCard } from '../../tracking/index.ts'
-import { onFullDisk } from '../full-disk.ts'
+import { renderModelCard } from '../../tracking/index.ts'
 import { storedDtype } from '../open-source.ts'
+import { saveMade } from '../save-into.ts'
 import { type MergeMethod, type MergeSettings, mergeMethods, mergeParameter } from './merge-methods.ts'
 
 const methodNames = mergeMethods.map(({ type }) => type)
@@ -185,17 +185,6 @@ export const mergeModels = async (input: MergeInput, { signal, onProgress }: Mer
   model.replaceParameters((name, parameter) => merged.get(name) ?? parameter)
   const task = await commonTask(models)
   onProgress?.(`Writing ${out}`)
-  try {
-    await saveModel(model, out, {
-      dtype: storedDtype(model),
-      ...(folder === undefined ? {} : { tokenizer: folder }),
-      addFiles: async (target) => {
-        await writeFile(join(target, modelFiles.card), await cardOf(input, out))
-        if (task !== undefined) await writeTask(target, task)
-      },
-    })
-  } catch (error) {
-    throw onFullDisk(error, out)
-  }
+  await saveMade(model, out, { folder, dtype: storedDtype(model), card: await cardOf(input, out), task })
   return { out, method: method.type, models: [...models], parameters }
 }

@@ -1,9 +1,129 @@
-// Attention as nodes of a graph: of basic operators, by the Attention operator of opset 23, or by onnxruntime's own for
-// grouped queries. Scores and softmax are in float32.
-import { type Attention, DisentangledAttention, type Linear } from '../../nn/index.ts'
-import { type Angles, type HeadNorm, rotate, splitHeads } from './attention-heads.ts'
-import { groupedAttention } from './grouped-attention.ts'
-import { linear, type ModelGraph, softCapped } from './layers.ts'
+// Attention as nodes of a graph, with scores and softmax in float32: of basic operators, by the Attention operator of opset 23, or by
+// onnxruntime's GroupQueryAttention, which writes the cache and groups queries by their keys in one node. That operator takes every row
+// to be as long as the batch; padding, windows and order are in the bias that it adds, so that rows may be padded on either side. Its own
+// rotary positions and windows are not used: they count padding, and the window is one key longer in some versions.
+// @source https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.GroupQueryAttention
+
+import { ConfigError } from '../../core/index.ts'
+import { CausalLmHead, type Model } from '../../models/index.ts'
+import { type Attention, DisentangledAttention, type Linear, type Norm } from '../../nn/index.ts'
+import type { Tensor } from '../../tensor/index.ts'
+import { contributed, linear, type ModelGraph, norm, softCapped } from './layers.ts'
+
+/** The norm of queries or keys, if there is one. */
+type HeadNorm = (Norm & { weight: Tensor }) | undefined
+
+/** Cosines and sines, float32 [B,1,T,R/2], of the R elements of a head that are turned. */
+export interface Angles {
+  cos: string
+  sin: string
+  size: number
+}
+
+/** The attention layers of a decoder, in order. */
+export const attentionLayers = ({ body }: Model): Attention[] =>
+  [...body.modules()].flatMap(([, module]) => ('qProj' in module ? [module as Attention] : []))
+
+/** [B,T,heads*D] -> [B,T,heads,D] @param headNorm of each head, or of all together */
+const splitHeads = (graph: ModelGraph, x: string, layer: Attention, heads: number, headNorm?: HeadNorm): string => {
+  const { headDim, normsAllHeads } = layer.settings
+  const split = (all: string) => graph.node('Reshape', [all, graph.ints(0, 0, heads, headDim)])
+  const normed = (part: string) => (headNorm === undefined ? part : norm(graph, part, headNorm))
+  return normsAllHeads ? split(normed(x)) : normed(split(x))
+}
+
+/** Turns the first `size` elements of each head, of which those half a `size` apart are pairs: [...,T,D] or [...,D]. */
+const rotate = (graph: ModelGraph, x: string, { cos, sin, size }: Angles, headDim: number): string => {
+  const wide = graph.cast(x, 'float32')
+  if (graph.format.operators === 'standard') {
+    // [B,1,T,R/2] -> [B,T,R/2]
+    const flat = (value: string) => graph.once(`flat ${value}`, () => graph.node('Squeeze', [value, graph.ints(1)]))
+    return graph.node('RotaryEmbedding', [wide, flat(cos), flat(sin)], {
+      rotary_embedding_dim: size === headDim ? 0 : size,
+    })
+  }
+  const sizes = [size / 2, size / 2, ...(size < headDim ? [headDim - size] : [])]
+  const types = sizes.map(() => 'float32' as const)
+  const [a, b, ...rest] = graph.nodes('Split', [wide, graph.ints(...sizes)], types, { axis: -1 })
+  const first = graph.node('Sub', [graph.node('Mul', [a, cos]), graph.node('Mul', [b, sin])])
+  const second = graph.node('Add', [graph.node('Mul', [b, cos]), graph.node('Mul', [a, sin])])
+  return graph.node('Concat', [first, second, ...rest], { axis: -1 })
+}
+
+/** The operator reads heads in steps of so many elements. */
+const headStep = 8
+
+/** @throws ConfigError for a model that the operator cannot compute */
+export const expectGroupable = (model: Model): void => {
+  const instead = 'Leave out `groupedQueryAttention`, or set `opset` to 23 for onnxruntime in Node.'
+  if (!(model.head instanceof CausalLmHead))
+    throw new ConfigError(
+      `\`groupedQueryAttention\` needs a decoder that generates with a cache, and ${model.definition.type} with the head ${model.headType} has none. ${instead}`,
+    )
+  const odd = attentionLayers(model).find(({ settings: { headDim } }) => headDim % headStep !== 0)
+  if (odd !== undefined)
+    throw new ConfigError(
+      `Expected heads of a multiple of ${headStep} elements for \`groupedQueryAttention\`, got ${odd.settings.headDim} in ${model.definition.type}. ${instead}`,
+    )
+}
+
+/** [B,1,T,R/2] -> [B,T,1,R/2], as heads are after tokens here. */
+const tokensFirst = (graph: ModelGraph, { cos, sin, size }: Angles): Angles => {
+  const turned = (x: string) => graph.once(`tokens of ${x}`, () => graph.node('Transpose', [x], { perm: [0, 2, 1, 3] }))
+  return { cos: turned(cos), sin: turned(sin), size }
+}
+
+/** Length of all tokens so far, int32 [1], and the index of the last one in each row, int32 [B]. */
+const lengthsOf = (graph: ModelGraph, bias: string): { total: string; last: string } => {
+  const span = graph.size(bias, 3)
+  const total = graph.once(`total ${bias}`, () => graph.cast(span, 'int32'))
+  const last = graph.once(`last ${bias}`, () => {
+    const index = graph.node('Sub', [span, graph.ints(1)])
+    return graph.cast(graph.node('Expand', [index, graph.size(bias, 0)]), 'int32')
+  })
+  return { total, last }
+}
+
+/** [B,T,C] -> [B,T,heads*D]. @param inputs.bias float32 [B,1,T,S] */
+const groupedAttention = (
+  graph: ModelGraph,
+  x: string,
+  layer: Attention,
+  { past, angles, bias }: { past: KeysAndValues; angles?: Angles; bias: string },
+): { mixed: string; present: KeysAndValues } => {
+  const { heads, kvHeads, headDim, scale, softcap } = layer.settings
+  // [B,T,C] -> [B,T,heads*D]
+  const project = (projection: Attention['qProj'], count: number, headNorm: HeadNorm, turned?: Angles): string => {
+    const all = linear(graph, x, projection)
+    if (headNorm === undefined && turned === undefined) return graph.cast(all, 'float32')
+    const split = splitHeads(graph, all, layer, count, headNorm)
+    const placed = turned === undefined ? split : rotate(graph, split, tokensFirst(graph, turned), headDim)
+    return graph.cast(graph.node('Reshape', [placed, graph.ints(0, 0, count * headDim)]), 'float32')
+  }
+  const { total, last } = lengthsOf(graph, bias)
+  const none = ''
+  const [mixed, key, value] = graph.nodes(
+    'GroupQueryAttention',
+    [
+      project(layer.qProj, heads, layer.queryNorm as HeadNorm, angles),
+      project(layer.kProj, kvHeads, layer.keyNorm as HeadNorm, angles),
+      project(layer.vProj, kvHeads, undefined),
+      past.key,
+      past.value,
+      last,
+      total,
+      // Tables of cosines and sines, and positions.
+      none,
+      none,
+      none,
+      bias,
+    ],
+    ['float32', 'float32', 'float32'],
+    { num_heads: heads, kv_num_heads: kvHeads, scale: { float: scale }, softcap: { float: softcap } },
+    contributed,
+  )
+  return { mixed, present: { key, value } }
+}
 
 /** Score of a key that a query does not attend to: finite, so that a row of padding alone does not become NaN. */
 const excluded = -1e30
@@ -89,14 +209,11 @@ const distanceScores = (
   return graph.node('Mul', [sum, graph.scalar(scale)])
 }
 
+/** What queries [B,H,T,D] read from values: [B,H,T,D]. @param bias of the scores, float32 */
+type Mix = (graph: ModelGraph, query: string, source: KeysAndValues, layer: Attention, bias: string) => string
+
 /** Of basic operators. Queries of heads that share keys are multiplied with them as one more dimension. */
-const plainAttention = (
-  graph: ModelGraph,
-  query: string,
-  { key, value }: KeysAndValues,
-  layer: Attention,
-  bias: string,
-): string => {
+const plainAttention: Mix = (graph, query, { key, value }, layer, bias) => {
   const { type } = graph.format
   const { heads, kvHeads, headDim, scale, softcap } = layer.settings
   const grouped = kvHeads !== heads
@@ -118,13 +235,7 @@ const plainAttention = (
 }
 
 /** By the operator of opset 23, in float32. */
-const standardAttention = (
-  graph: ModelGraph,
-  query: string,
-  { key, value }: KeysAndValues,
-  layer: Attention,
-  bias: string,
-): string => {
+const standardAttention: Mix = (graph, query, { key, value }, layer, bias) => {
   const length = graph.size(query, 2)
   const span = graph.size(key, 2)
   // The mask has its full shape but for heads and rows.

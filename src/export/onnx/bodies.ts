@@ -13,8 +13,7 @@ import {
 } from '../../models/index.ts'
 import type { Attention, Mlp, Norm, RotaryTable } from '../../nn/index.ts'
 import type { Tensor } from '../../tensor/index.ts'
-import { type AttentionInputs, attend, type KeysAndValues } from './attention.ts'
-import type { Angles } from './attention-heads.ts'
+import { type Angles, type AttentionInputs, attend, type KeysAndValues } from './attention.ts'
 import { valuesConstant } from './constants.ts'
 import { hasTwoStacks, twoStacks } from './cross-stacks.ts'
 import { addWide, embed, feedForward, linear, type ModelGraph, norm } from './layers.ts'
@@ -107,7 +106,6 @@ interface PreNormLayer {
   parallel?: boolean
 }
 
-/** A norm, or none. */
 const normed = (graph: ModelGraph, x: string, layer: Norm | undefined): string =>
   layer === undefined ? x : norm(graph, x, layer as AnyNorm)
 

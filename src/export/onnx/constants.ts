@@ -2,14 +2,13 @@
 // written.
 import { CheckpointError } from '../../core/index.ts'
 import { noGrad, partBytes, scope, Tensor } from '../../tensor/index.ts'
-import { type NamedPart, notFinite } from '../not-finite.ts'
+import { type NamedPart, notFinite } from '../save-into.ts'
 import type { Streamed } from './protobuf.ts'
 import type { Constant } from './schema.ts'
 
 const bytesOf = (array: { buffer: ArrayBufferLike; byteOffset: number; byteLength: number }): Uint8Array =>
   new Uint8Array(array.buffer, array.byteOffset, array.byteLength)
 
-/** The bytes that a part has in the file. */
 const streamed = (part: NamedPart, bytes: number): Streamed => ({ bytes, part, chunks: () => partBytes(part) })
 
 /** A tensor as a constant. Refuses NaN and infinity when it is written. */

@@ -15,7 +15,6 @@ import { attend, type KeysAndValues, keysAndValues } from './attention.ts'
 import { addWide, embed, feedForward, type ModelGraph, norm } from './layers.ts'
 import { type BodyResult, type BodyValues, distanceBias, present, range } from './masks.ts'
 
-/** A body with an encoder and a decoder. */
 export type TwoStackBody = T5Body | EncoderDecoderBody
 
 /** Whether a body has an encoder and a decoder. */
@@ -25,7 +24,7 @@ export const hasTwoStacks = (body: object): body is TwoStackBody =>
 type Stack = RelativeStack | CrossStack
 
 /** Cross attention of the decoder: keys and values of the encoder's output, by layer, and its mask. */
-export interface CrossValues {
+interface CrossValues {
   source: readonly KeysAndValues[]
   mask: string
 }

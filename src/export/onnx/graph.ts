@@ -32,7 +32,6 @@ type Attributes = Readonly<Record<string, Attribute>>
 
 /** A graph that is being built. Values are known by their names. */
 export class GraphBuilder {
-  readonly format: GraphFormat
   #nodes: NodeProto[] = []
   #path = ''
   #made = new Map<string, string>()
@@ -43,11 +42,8 @@ export class GraphBuilder {
   readonly #counts = new Map<string, number>()
   readonly #domains = new Set<string>()
 
-  constructor(format: GraphFormat) {
-    this.format = format
-  }
+  constructor(readonly format: GraphFormat) {}
 
-  /** Declares an input. */
   input(port: GraphPort): string {
     this.#inputs.push(port)
     this.#types.set(port.name, port.type)
@@ -61,12 +57,6 @@ export class GraphBuilder {
     this.#outputs.push(port)
   }
 
-  /** Whether the graph has an input of this name. */
-  hasInput(name: string): boolean {
-    return this.#inputs.some((port) => port.name === name)
-  }
-
-  /** Element type of a value. */
   typeOf(value: string): ElementType {
     const type = this.#types.get(value)
     if (type === undefined) throw new Error(`no value ${value} in the graph`)
@@ -139,7 +129,6 @@ export class GraphBuilder {
     return value
   }
 
-  /** The value in another element type. */
   cast(value: string, type: ElementType): string {
     if (this.typeOf(value) === type) return value
     return this.node('Cast', [value], { to: elementTypes[type] }, { type })
@@ -159,7 +148,6 @@ export class GraphBuilder {
     return this.constant(valuesConstant(`ints[${values.join(',')}]`, 'int64', [values.length], values))
   }
 
-  /** A whole number. */
   int(value: number): string {
     return this.constant(valuesConstant(`int(${value})`, 'int64', [], [value]))
   }
@@ -203,7 +191,6 @@ export class GraphBuilder {
     return [...this.#constants.values()]
   }
 
-  /** Inputs and outputs. */
   get ports(): { inputs: readonly GraphPort[]; outputs: readonly GraphPort[] } {
     return { inputs: this.#inputs, outputs: this.#outputs }
   }

@@ -19,7 +19,6 @@ import type { ActivationName } from '../../nn/index.ts'
 import { activate, linear, type ModelGraph, norm, softCapped } from './layers.ts'
 import type { Dimension } from './schema.ts'
 
-/** What a head reads. */
 export interface HeadValues {
   /** float32 [B,T,C]. */
   hidden: string

@@ -198,7 +198,6 @@ const geluTanh = (graph: GraphBuilder, x: string): string => {
 }
 const silu = (graph: GraphBuilder, x: string): string => graph.node('Mul', [x, graph.node('Sigmoid', [x])])
 
-/** Activation functions by name. */
 const functions: Record<ActivationName, (graph: GraphBuilder, x: string) => string> = {
   gelu: (graph, x) => {
     const erf = graph.node('Erf', [graph.node('Div', [x, graph.scalar(Math.SQRT2, x)])])
@@ -262,7 +261,6 @@ const mixture = (graph: ModelGraph, x: string, { router, experts, perToken, norm
     .reduce((sum, part) => graph.node('Add', [sum, part]))
 }
 
-/** A feed-forward block. */
 export const feedForward = (graph: ModelGraph, x: string, mlp: Mlp): string => {
   if (mlp instanceof GatedMlp) {
     const gate = activate(graph, linear(graph, x, mlp.gateProj), mlp.activation)

@@ -4,7 +4,6 @@ import type { KeysAndValues } from './attention.ts'
 import { valuesConstant } from './constants.ts'
 import type { ModelGraph } from './layers.ts'
 
-/** The values that a body reads. */
 export interface BodyValues {
   /** int64 [B,T]. */
   ids: string

@@ -2,12 +2,10 @@
 import { ConfigError } from '../../core/index.ts'
 import { CausalLmHead, type Model, MultipleChoiceHead, Seq2SeqLmHead } from '../../models/index.ts'
 import type { Attention } from '../../nn/index.ts'
-import type { KeysAndValues } from './attention.ts'
-import { attentionLayers } from './attention-heads.ts'
+import { attentionLayers, expectGroupable, type KeysAndValues } from './attention.ts'
 import { bodyGraph } from './bodies.ts'
 import { crossKeysAndValues, crossStack, hasTwoStacks, type TwoStackBody } from './cross-stacks.ts'
 import type { GraphFormat } from './graph.ts'
-import { expectGroupable } from './grouped-attention.ts'
 import { headGraph, vocabularyLogits } from './heads.ts'
 import { ModelGraph } from './layers.ts'
 import type { Dimension } from './schema.ts'
@@ -87,7 +85,6 @@ const readingGraph = (model: Model, format: GraphFormat): ModelGraph => {
   return graph
 }
 
-/** Number of segment ids of the body. */
 const segmentsOf = ({ body }: Model): number =>
   'embedTypes' in body ? (body.parameters().get('embedTypes.weight')?.shape[0] ?? 0) : 0
 

@@ -3,11 +3,10 @@
 // written. A library of message classes holds the whole file, and a copy of it while serialising.
 // @source https://protobuf.dev/programming-guides/encoding
 
-import type { NamedPart } from '../not-finite.ts'
+import type { NamedPart } from '../save-into.ts'
 
 /** Bytes that are made when they are written. */
 export interface Streamed {
-  /** Number of bytes. */
   bytes: number
   /** The tensor that the addon makes the bytes of, where it can. */
   part?: NamedPart
@@ -16,14 +15,11 @@ export interface Streamed {
 }
 type Part = Uint8Array | Streamed
 
-/** What files are written of. */
 export type FilePiece = Uint8Array | NamedPart
 
-/** Streamed bytes in pieces. */
 export const piecesOf = ({ part, chunks }: Streamed): Iterable<FilePiece> => (part === undefined ? chunks() : [part])
 
-/** A field of a message. */
-export interface ProtoField {
+interface ProtoField {
   number: number
   /** A scalar type, or the name of a message or enum. */
   type: string
@@ -87,7 +83,6 @@ const float = (value: number, size: 4 | 8): Uint8Array => {
 
 const encoder = new TextEncoder()
 
-/** A message as it is in a file. */
 export class EncodedMessage implements Streamed {
   readonly #parts: Part[] = []
   #bytes = 0
@@ -153,7 +148,6 @@ const partOf = (schema: ProtoSchema, type: string, value: unknown): Part => {
   return varint(Object.hasOwn(schema.enums, type) ? schema.enums[type][value as string] : (value as number | bigint))
 }
 
-/** Encodes a message of a schema. */
 export const encodeMessage = <Schema extends ProtoSchema, Name extends keyof Schema['messages'] & string>(
   schema: Schema,
   name: Name,

@@ -4,9 +4,15 @@ import { appendFile, copyFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CausalLmHead, type Model, Seq2SeqLmHead } from '../../models/index.ts'
 import type { OnnxOperators } from '../export-target.ts'
-import { type ConsumerPackage, openConsumer } from '../proof/consumer.ts'
-import { mixturesOf } from '../proof/experts.ts'
-import { type ProofInput, padRows, type Runner, unpad } from '../proof/runner.ts'
+import {
+  type ConsumerPackage,
+  mixturesOf,
+  openConsumer,
+  type ProofInput,
+  padRows,
+  type Runner,
+  unpad,
+} from '../proof/runner.ts'
 import type { ModelGraph } from './layers.ts'
 import { modelGraphs } from './model-files.ts'
 import { addedOutputs, type GraphPort } from './schema.ts'
@@ -218,7 +224,6 @@ const expertsOf = async (runtime: Runtime, opened: OpenedFiles, input: ProofInpu
   return mixtures.map(({ data }) => BigInt64Array.from(data as BigInt64Array))
 }
 
-/** Which files are run. */
 interface OpenedFiles {
   model: Model
   folder: string
@@ -229,7 +234,6 @@ interface OpenedFiles {
   operators?: OnnxOperators
 }
 
-/** A runner that must be released. */
 export type OnnxRunner = Runner & { release(): Promise<void> }
 
 /** Opens the ONNX files of a format. */

@@ -3,7 +3,6 @@ import { onnxSchema } from './onnx-schema.ts'
 import { type EncodedMessage, encodeMessage, type MessageOf, type Streamed } from './protobuf.ts'
 
 type OnnxMessage<Name extends keyof (typeof onnxSchema)['messages']> = MessageOf<typeof onnxSchema, Name>
-/** A node of a graph. */
 export type NodeProto = OnnxMessage<'NodeProto'>
 /** A graph, or one of the branches of a node. */
 export type GraphProto = OnnxMessage<'GraphProto'>
@@ -20,7 +19,6 @@ export const elementTypes = {
   bool: types.BOOL,
   float16: types.FLOAT16,
 } as const
-/** Name of an element type. */
 export type ElementType = keyof typeof elementTypes
 
 /** A dimension: its size, or the name of one that callers choose. */
@@ -33,7 +31,6 @@ export interface GraphPort {
   shape: readonly Dimension[]
 }
 
-/** A constant of a graph. */
 export interface Constant {
   name: string
   type: ElementType
@@ -60,7 +57,6 @@ const attributeOf = (name: string, value: Attribute): OnnxMessage<'AttributeProt
   return { name, ints: value, type: 'INTS' }
 }
 
-/** A node of a graph. */
 export const nodeMessage = (node: {
   name: string
   op: string

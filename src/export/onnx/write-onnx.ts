@@ -5,7 +5,7 @@ import { ConfigError, didYouMean, makeFolder } from '../../core/index.ts'
 import type { Model } from '../../models/index.ts'
 import { writeTensorFile } from '../../tensor/index.ts'
 import type { OnnxOperators } from '../export-target.ts'
-import { type NamedPart, notFinite } from '../not-finite.ts'
+import { type NamedPart, notFinite } from '../save-into.ts'
 import type { GraphFormat } from './graph.ts'
 import { modelGraphs } from './model-files.ts'
 import { type FilePiece, piecesOf } from './protobuf.ts'
@@ -20,10 +20,8 @@ const formats = {
 } as const satisfies Record<string, Pick<GraphFormat, 'type' | 'matrices'> & { suffix: string }>
 /** Name of an ONNX format, as transformers.js names its dtypes. */
 export type OnnxFormat = keyof typeof formats
-/** All formats. */
-export const onnxFormats = Object.keys(formats) as OnnxFormat[]
+const onnxFormats = Object.keys(formats) as OnnxFormat[]
 
-/** Options of `writeOnnx`. */
 export interface WriteOnnxOptions {
   /** Format of the weights (default: fp32). */
   format?: OnnxFormat
@@ -138,10 +136,8 @@ export const writeOnnx = async (model: Model, folder: string, options: WriteOnnx
   return written
 }
 
-/** The format of a variant of the target. */
 export const formatOf = (variant: string): OnnxFormat => onnxFormats.find((format) => format === variant) ?? 'fp32'
 
-/** Name of a file of a format. */
 export const fileOf = (stem: string, format: OnnxFormat): string => `${stem}${formats[format].suffix}.onnx`
 
 /**

@@ -2,16 +2,14 @@
 // the first layer that differs.
 import { continuesText, LanguageHead, type Model, writesText } from '../../models/index.ts'
 import type { ExportSource, ProofRow } from '../export-target.ts'
-import { argmax, type Comparison, LogitDifferences, RelativeDifference, rounded } from './differences.ts'
+import { argmax, type Comparison, LogitDifferences, measuredRow, RelativeDifference } from './differences.ts'
 import { type ProofInput, type Runner, runModel } from './runner.ts'
 
 /** Tolerance of logits by the dtype of the weights, relative to their largest absolute value. */
 export const logitTolerance: Record<string, number> = { float32: 1e-4, float16: 1e-2, bfloat16: 5e-2 }
 
-/** A model with its tokenizer. */
 type Reading = Pick<ExportSource, 'model' | 'tokenizer'>
 
-/** The model of an export as its own runner. */
 export const runSource = ({ model, tokenizer }: Reading): Runner => runModel(model, tokenizer.special.pad?.id)
 
 /** Tokens of a text's answer that a decoder reads. */
@@ -36,7 +34,6 @@ const targetsOf = ({ model }: ExportSource, { ids, decoderIds }: ProofInput): re
 const inputsOf = (source: Reading, texts: readonly string[], most?: number): ProofInput[] =>
   texts.map((text) => inputOf(source, text, most)).filter(({ ids }) => ids.length > 0)
 
-/** Logits of the model for each text. */
 export const textLogits = async (source: Reading, texts: readonly string[]): Promise<Float32Array[]> => {
   const runner = runSource(source)
   const logits: Float32Array[] = []
@@ -71,7 +68,6 @@ const firstDifferentLayer = async (
   return at === 0 ? 'the embeddings differ' : `layer ${at - 1} is the first that differs`
 }
 
-/** Options of `compareLogits`. */
 interface LogitOptions {
   /** Most tokens of a text (default: 256). */
   most?: number
@@ -79,7 +75,6 @@ interface LogitOptions {
   reference?: Runner
 }
 
-/** Compares logits on texts. */
 export const compareLogits = async (
   source: ExportSource,
   runner: Runner,
@@ -109,9 +104,10 @@ const compareExperts = async (
   reference: Runner,
   runner: Runner,
   inputs: readonly ProofInput[],
-  { target, consumer, limit }: Comparison,
+  comparison: Comparison,
 ): Promise<ProofRow[]> => {
   if (runner.experts === undefined || reference.logitsWith === undefined) return []
+  const { target, consumer, limit } = comparison
   const difference = new RelativeDifference()
   let [slack, changed, tokens] = [0, 0, 0]
   for (const input of inputs) {
@@ -121,12 +117,10 @@ const compareExperts = async (
     changed += ours.changed
     tokens += input.ids.length
   }
-  const { value } = difference
-  const row = { target, consumer }
   return [
-    { ...row, check: 'logits with the same experts', value: rounded(value), limit, ok: value <= limit },
-    { ...row, check: 'tokens with another expert', value: `${changed} of ${tokens}`, ok: true },
-    { ...row, check: 'largest lead of an expert not taken', value: rounded(slack), limit, ok: slack <= limit },
+    measuredRow(comparison, 'logits with the same experts', difference.value, limit),
+    { target, consumer, check: 'tokens with another expert', value: `${changed} of ${tokens}`, ok: true },
+    measuredRow(comparison, 'largest lead of an expert not taken', slack, limit),
   ]
 }
 
@@ -141,7 +135,7 @@ export const compareEmbeddings = async (
   source: ExportSource,
   runner: Runner,
   texts: readonly string[],
-  { target, consumer, limit }: Comparison,
+  comparison: Comparison,
   reference: Runner,
 ): Promise<ProofRow[]> => {
   let [largest, least] = [0, 1]
@@ -156,18 +150,19 @@ export const compareEmbeddings = async (
       ours.reduce((sum, value, i) => sum + value * theirs[i], 0),
     )
   }
+  const { target, consumer, limit } = comparison
   return [
-    { target, consumer, check: 'embeddings, largest difference', value: rounded(largest), limit, ok: largest <= limit },
+    measuredRow(comparison, 'embeddings, largest difference', largest, limit),
     { target, consumer, check: 'embeddings, smallest cosine', value: least.toFixed(6), ok: least > 0.99 },
   ]
 }
 
 /** Compares a batch of texts that are padded with the same texts one by one, in the program of the export. */
-export const compareBatch = async (
+const compareBatch = async (
   source: ExportSource,
   runner: Runner,
   texts: readonly string[],
-  { target, consumer, limit: most, repeatLimit: limit = most }: Comparison,
+  comparison: Comparison,
 ): Promise<ProofRow[]> => {
   const inputs = inputsOf(source, texts, 64).slice(0, 4)
   if (runner.batch === undefined || inputs.length < 2) return []
@@ -178,13 +173,10 @@ export const compareBatch = async (
   const together = await runner.batch(rows)
   const difference = new RelativeDifference()
   for (const [i, row] of rows.entries()) difference.add(await runner.logits(row), together[i])
-  const { value } = difference
-  return [
-    { target, consumer, check: 'padded batch against single rows', value: rounded(value), limit, ok: value <= limit },
-  ]
+  const { limit, repeatLimit = limit } = comparison
+  return [measuredRow(comparison, 'padded batch against single rows', difference.value, repeatLimit)]
 }
 
-/** Tokens that are generated. */
 const generatedTokens = 32
 
 /** What 32 steps of one text gave. */
@@ -242,6 +234,19 @@ const generateBoth = async (
   return found
 }
 
+/** Row of the greedy tokens that are the model's. @param wrong tokens that the tolerance does not explain */
+const greedyRow = (
+  { target, consumer }: Comparison,
+  { same, steps, wrong }: Record<'same' | 'steps' | 'wrong', number>,
+): ProofRow => ({
+  target,
+  consumer,
+  check: 'greedy tokens',
+  value: `${same} of ${steps}`,
+  ok: wrong === 0,
+  ...(wrong === 0 ? {} : { detail: `${wrong} differ by more than the tolerance of the logits` }),
+})
+
 /** Texts that an export continues, as short prompts; none where the context leaves no room for an answer. */
 const promptsOf = (source: ExportSource, texts: readonly string[], count: number): ProofInput[] => {
   const { maxPositions = Number.POSITIVE_INFINITY } = source.model.facts
@@ -258,7 +263,7 @@ const promptsOf = (source: ExportSource, texts: readonly string[], count: number
 export const compareContinuations = async (
   source: ExportSource,
   texts: readonly string[],
-  { target, consumer, limit }: Comparison,
+  comparison: Comparison,
   generate: (prompt: ProofInput, most: number) => Promise<readonly number[]>,
   skipped: (reason: string) => void,
 ): Promise<ProofRow[]> => {
@@ -276,7 +281,7 @@ export const compareContinuations = async (
     for (const chosen of await generate(prompt, generatedTokens)) {
       const expected = await mine.next(token)
       if (argmax(expected) === chosen) same++
-      else if (isFar(expected, chosen, limit)) wrong++
+      else if (isFar(expected, chosen, comparison.limit)) wrong++
       steps++
       token = chosen
     }
@@ -286,16 +291,7 @@ export const compareContinuations = async (
     skipped(prompts.length === 0 ? 'the context of the model has no room for an answer' : 'it generated no token')
     return []
   }
-  return [
-    {
-      target,
-      consumer,
-      check: 'greedy tokens',
-      value: `${same} of ${steps}`,
-      ok: wrong === 0,
-      ...(wrong === 0 ? {} : { detail: `${wrong} differ by more than the tolerance of the logits` }),
-    },
-  ]
+  return [greedyRow(comparison, { same, steps, wrong })]
 }
 
 /** Compares greedy tokens with the model's, and logits with a cache with those without one. */
@@ -303,10 +299,11 @@ export const compareGreedy = async (
   source: ExportSource,
   runner: Runner,
   texts: readonly string[],
-  { target, consumer, limit, repeatLimit = limit }: Comparison,
+  comparison: Comparison,
   { reference = runSource(source), prompts = 2 }: { reference?: Runner; prompts?: number } = {},
 ): Promise<ProofRow[]> => {
   if (runner.decode === undefined || reference.decode === undefined) return []
+  const { limit, repeatLimit = limit } = comparison
   const chosen = promptsOf(source, texts, prompts)
   if (chosen.length === 0) return []
   const difference = new RelativeDifference()
@@ -334,24 +331,9 @@ export const compareGreedy = async (
         ? wrong
         : cached.filter((_, i) => isWrong(rowOf(expected, i), rowOf(whole, i), limit)).length
   }
-  const { value } = difference
   return [
-    {
-      target,
-      consumer,
-      check: 'greedy tokens',
-      value: `${total.same} of ${total.steps}`,
-      ok: total.wrong === 0,
-      ...(total.wrong === 0 ? {} : { detail: `${total.wrong} differ by more than the tolerance of the logits` }),
-    },
-    {
-      target,
-      consumer,
-      check: 'with a cache against without',
-      value: rounded(value),
-      limit: repeatLimit,
-      ok: value <= repeatLimit,
-    },
+    greedyRow(comparison, total),
+    measuredRow(comparison, 'with a cache against without', difference.value, repeatLimit),
   ]
 }
 

@@ -1,5 +1,9 @@
-// Sums over logits of a model and of its export: largest difference, divergence of the predictions, most likely classes and
-// perplexity. Independent of models.
+// How far an export is from its model: sums over logits (largest difference, divergence of the predictions, most likely classes and
+// perplexity), and quantised matrices one by one: a wrong scale or layout in one is found where logits, which all matrices change, still
+// look plausible.
+
+import type { Model } from '../../models/index.ts'
+import { noGrad, scope } from '../../tensor/index.ts'
 import type { ProofRow } from '../export-target.ts'
 
 /** Target, consumer and tolerance of a comparison. */
@@ -16,6 +20,18 @@ export interface Comparison {
 
 /** A measured value with three digits. */
 export const rounded = (value: number): number => Number(value.toPrecision(3))
+
+/** Row of a value that may be at most `limit`. */
+export const measuredRow = (
+  { target, consumer }: Pick<Comparison, 'target' | 'consumer'>,
+  check: string,
+  value: number,
+  limit: number,
+  detail = '',
+): ProofRow => ({
+  ...{ target, consumer, check, value: rounded(value), limit, ok: value <= limit },
+  ...(detail === '' ? {} : { detail }),
+})
 
 /** Index of the largest element. */
 export const argmax = (values: ArrayLike<number>): number => {
@@ -140,4 +156,30 @@ export class LogitDifferences {
       })
     return rows
   }
+}
+
+/** One row; `detail` names the matrix with the largest error. @param limit of the root mean square error of a matrix */
+export const compareWeights = (
+  model: Model,
+  other: Model,
+  comparison: Pick<Comparison, 'target' | 'consumer'>,
+  limit: number,
+): ProofRow => {
+  const theirs = other.parameters()
+  let [worst, at] = [0, '']
+  for (const [path, tensor] of model.parameters()) {
+    const stored = theirs.get(path)
+    if (tensor.ndim < 2 || stored === undefined) continue
+    const error = noGrad(() =>
+      scope(() => {
+        // A table of positions may be stored without the rows before the first position.
+        const before = tensor.shape[0] - stored.shape[0]
+        const own = before > 0 ? tensor.narrow(0, before, stored.shape[0]) : tensor
+        const size = own.norm().item()
+        return size === 0 ? 0 : stored.sub(own).norm().item() / size
+      }),
+    )
+    if (!(error <= worst)) [worst, at] = [error, path]
+  }
+  return measuredRow(comparison, 'weights, largest error of a matrix', worst, limit, at)
 }

@@ -4,9 +4,8 @@ import { EmbeddingHead, type Model, Seq2SeqLmHead } from '../../models/index.ts'
 import type { ExportSource, ProofRow } from '../export-target.ts'
 import { compareEmbeddings, compareGreedy, compareLogits } from './compare-models.ts'
 import { compareTokenizers } from './compare-tokenizers.ts'
-import { type ConsumerPackage, openConsumer } from './consumer.ts'
 import type { Comparison } from './differences.ts'
-import type { Decoding, Runner } from './runner.ts'
+import { type ConsumerPackage, type Decoding, openConsumer, type Runner } from './runner.ts'
 
 /** What is used of node-llama-cpp, an optional package. */
 interface Package {

@@ -1,5 +1,9 @@
-// A program that has opened an export: what every comparison needs of it. Here is our own; onnxruntime and llama.cpp are in
-// files of their own.
+// A program that has opened an export: what every comparison needs of it. Here is our own, and how optional packages are opened: one that is
+// missing, or older than what the proof calls, is said in one line. onnxruntime and llama.cpp are in files of their own. Rounding may
+// exchange experts of a mixture whose shares are nearly equal, which changes logits by far more than rounding does: a pass with given
+// experts can be compared.
+
+import { installCall } from '../../core/index.ts'
 import { DecodingBatch, type LanguageModel } from '../../generation/index.ts'
 import {
   type BodyInputs,
@@ -8,8 +12,53 @@ import {
   ReplacedTokenDetectionHead,
   writesText,
 } from '../../models/index.ts'
+import { SparseMlp, withRouting } from '../../nn/index.ts'
 import { noGrad, scope, Tensor } from '../../tensor/index.ts'
-import { chosenExperts, mixturesOf, withExperts } from './experts.ts'
+
+export const mixturesOf = ({ body }: Model): SparseMlp[] =>
+  [...body.modules()].flatMap(([, module]) => (module instanceof SparseMlp ? [module] : []))
+
+/** Experts of each token in each mixture that a forward pass runs, [T,k], by share. */
+const chosenExperts = (forward: () => void, perToken: number): BigInt64Array[] => {
+  const found: BigInt64Array[] = []
+  withRouting((shares) => {
+    const [, chosen] = shares.topk(perToken, -1)
+    found.push(BigInt64Array.from(chosen.flatten().toArray() as number[], BigInt))
+    return undefined
+  }, forward)
+  return found
+}
+
+/** How far a token's experts are from those with the largest shares: 0 for these themselves. */
+const slackOf = (shares: Float32Array, taken: ReadonlySet<number>): number => {
+  const least = Math.min(...[...taken].map((expert) => shares[expert]))
+  const left = Math.max(...[...shares].filter((_, expert) => !taken.has(expert)))
+  return Math.max(0, left - least) / Math.max(...shares)
+}
+
+/** Runs a forward pass with given experts, and counts the tokens for which the router would have chosen others. */
+const withExperts = <Result>(
+  experts: readonly BigInt64Array[],
+  forward: () => Result,
+): { result: Result; changed: number; slack: number } => {
+  const changed = new Set<number>()
+  let [slack, mixture] = [0, 0]
+  const result = withRouting((shares) => {
+    const [tokens, count] = shares.shape
+    const given = experts[mixture++] ?? new BigInt64Array(0)
+    const perToken = given.length / tokens
+    if (!Number.isInteger(perToken) || perToken < 1) throw new Error('the experts of another text')
+    const values = shares.toFloat32Array()
+    for (let token = 0; token < tokens; token++) {
+      const taken = new Set(Array.from(given.subarray(token * perToken, (token + 1) * perToken), Number))
+      const own = slackOf(values.subarray(token * count, (token + 1) * count), taken)
+      if (own > 0) changed.add(token)
+      slack = Math.max(slack, own)
+    }
+    return Tensor.from(given, { shape: [tokens, perToken] })
+  }, forward)
+  return { result, changed: changed.size, slack }
+}
 
 /** A text as token ids. */
 export interface ProofInput {
@@ -28,7 +77,7 @@ export interface Decoding {
 }
 
 /** Logits of a text whose experts were given. */
-export interface ExpertLogits {
+interface ExpertLogits {
   logits: Float32Array
   /** Tokens for which the router would have chosen another expert in some layer. */
   changed: number
@@ -55,7 +104,7 @@ export interface Runner {
 }
 
 /** Whether texts of the model are padded on the left. */
-export const padsLeft = ({ facts }: Model): boolean => facts.causal
+const padsLeft = ({ facts }: Model): boolean => facts.causal
 
 const int64 = (values: readonly number[], shape: readonly number[]): Tensor =>
   Tensor.from(BigInt64Array.from(values, BigInt), { shape })
@@ -185,4 +234,67 @@ export const runModel = (model: Model, padId?: number): Runner => {
         ),
       ),
   }
+}
+
+const builtIn = [
+  'The quick brown fox jumps over the lazy dog, and then it runs 12 miles home.',
+  "It isn't what you'd expect: prices rose by 3.14% in 2024, didn't they?",
+  'def add(a, b):\n    return a + b\n\nprint(add(1, 22))  # 23',
+  'Größe, café, naïve — “quotes”, and an ellipsis…',
+  'Привет, мир! 你好，世界。 こんにちは。',
+  'one  two   three\n\n\tfour',
+]
+
+/** Texts of at most a few hundred characters, without empty ones. */
+export const proofTexts = (given: readonly string[] | undefined): readonly string[] => {
+  const texts = (given ?? []).map((text) => text.trim()).filter((text) => text !== '')
+  return (texts.length > 0 ? texts.slice(0, 16) : builtIn).map((text) => text.slice(0, 600))
+}
+
+/** A program, and what is said where it cannot be used. */
+export interface ConsumerPackage<Module> {
+  name: string
+  /** Oldest version with everything that the proof calls. */
+  oldest: string
+  /** The version that a loaded package says it has. */
+  versionOf(module: Module): string | undefined | Promise<string | undefined>
+  /** What is left undone without it, as the beginning of a sentence. */
+  without: string
+}
+
+/** A package that was loaded. */
+export interface OpenedConsumer<Module> {
+  module: Module
+  /** Name and version. */
+  consumer: string
+}
+
+/** Whether a version such as 3.10.1 comes before another; one that is no version does. */
+const isOlder = (version: string, than: string): boolean => {
+  const [ours, theirs] = [version, than].map((one) => one.split(/[.-]/).map(Number))
+  for (const [i, part] of theirs.entries()) {
+    const mine = ours[i] ?? 0
+    if (mine !== part) return !(mine > part)
+  }
+  return false
+}
+
+/** Loads a program. @param note gets a line where it is missing or too old @returns undefined then */
+export const openConsumer = async <Module>(
+  { name, oldest, versionOf, without }: ConsumerPackage<Module>,
+  note: (line: string) => void,
+): Promise<OpenedConsumer<Module> | undefined> => {
+  let module: Module
+  try {
+    module = (await import(name)) as Module
+  } catch {
+    note(`${without}: \`${installCall(name)}\` compares them in it too.`)
+    return undefined
+  }
+  const version = (await Promise.resolve(versionOf(module)).catch(() => undefined)) ?? 'of an unknown version'
+  if (!isOlder(version, oldest)) return { module, consumer: `${name.split('/').at(-1)} ${version}` }
+  note(
+    `${without}: ${name} ${version} is installed, and ${oldest} or newer is needed: \`${installCall(`${name}@latest`)}\`.`,
+  )
+  return undefined
 }

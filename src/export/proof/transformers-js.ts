@@ -5,10 +5,8 @@ import { Seq2SeqLmHead } from '../../models/index.ts'
 import type { ChatMessage } from '../../tokenizers/index.ts'
 import type { ExportSource, ProofRow } from '../export-target.ts'
 import { compareContinuations } from './compare-models.ts'
-import { compareTemplates } from './compare-templates.ts'
-import { compareTokenizers } from './compare-tokenizers.ts'
-import { type ConsumerPackage, openConsumer } from './consumer.ts'
-import type { ProofInput } from './runner.ts'
+import { compareTemplates, compareTokenizers } from './compare-tokenizers.ts'
+import { type ConsumerPackage, openConsumer, type ProofInput } from './runner.ts'
 
 /** What is used of transformers.js, an optional package. */
 interface Package {

@@ -126,7 +126,7 @@ export const fitLinear = async (problem: LinearProblem, hooks: FitHooks): Promis
 }
 
 /** A fitted learner from weights [K,C] and bias [K]; the single output of two classes is the second's score against 0. */
-export const linearScores = (
+const linearScores = (
   weight: Tensor,
   bias: Tensor,
   { kind, outputs }: LearningProblem,

@@ -20,8 +20,7 @@ import {
   preferenceRunOf,
 } from '../../runs/index.ts'
 import { loadLanguageModel } from '../load.ts'
-import { defineEvaluation, type EvaluationEntry } from './evaluation.ts'
-import { renderMetrics, renderSkipped } from './render-metrics.ts'
+import { defineEvaluation, type EvaluationEntry, renderMetrics, renderSkipped } from './evaluation.ts'
 import { recordOptions } from './task-evaluations.ts'
 
 const { template, system, tooLong, maxLength, maxPromptLength } = alignSchema.shape

@@ -11,8 +11,7 @@ import {
   tasks,
 } from '../../tasks/index.ts'
 import { loadLanguageModel } from '../load.ts'
-import { defineEvaluation } from './evaluation.ts'
-import { renderMetrics } from './render-metrics.ts'
+import { defineEvaluation, renderMetrics } from './evaluation.ts'
 import { recordOptions } from './task-evaluations.ts'
 
 const { prompt, delimiter, maxLength } = rankedChoicesSchema.shape

@@ -17,8 +17,7 @@ import {
   taskTypes,
 } from '../../tasks/index.ts'
 import { loadForInference } from '../load.ts'
-import { defineEvaluation, type EvaluationEntry } from './evaluation.ts'
-import { renderMetrics, renderSkipped } from './render-metrics.ts'
+import { defineEvaluation, type EvaluationEntry, renderMetrics, renderSkipped } from './evaluation.ts'
 
 /** Options of the evaluation of every task with records. */
 export const recordOptions = z.strictObject({
@@ -38,7 +37,7 @@ export const recordOptions = z.strictObject({
 })
 
 /** Metrics of a task with intervals, and what happened to the records. */
-export interface RecordsReport extends TaskSummary {
+interface RecordsReport extends TaskSummary {
   records: number
   /** Records that could not be used, by reason. */
   skipped: ReadReport['skipped']

@@ -12,8 +12,7 @@ import {
   taskConfig,
 } from '../../tasks/index.ts'
 import { askEndpoint, type EndpointOptions } from './endpoint.ts'
-import { judgePrompt, usualJudgePrompt, verdictIn } from './judgement-prompt.ts'
-import { type Judgement, judgementKey, openJudgements } from './judgements.ts'
+import { type Judgement, judgementKey, judgePrompt, openJudgements, usualJudgePrompt, verdictIn } from './judgements.ts'
 import { lengthControlled } from './length-control.ts'
 
 /** Which answers are compared, and by whom. */

@@ -21,8 +21,8 @@ import {
   taskConfig,
 } from '../../tasks/index.ts'
 import { isLowerBetter } from '../../tracking/index.ts'
-import { dataHash } from '../data-hash.ts'
 import type { EvaluateHooks } from '../evaluations/evaluation.ts'
+import { dataHash } from '../evaluations/evaluation.ts'
 import { openLanguageSource } from '../evaluations/language-modelling.ts'
 import { type InferenceModel, loadForInference, loadLanguageModel } from '../load.ts'
 import { type KeptScores, modelHash, openKeptScores } from './kept-scores.ts'

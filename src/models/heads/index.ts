@@ -12,7 +12,7 @@ export {
 } from './head.ts'
 export { HeadSet } from './head-set.ts'
 export { LanguageHead } from './language-head.ts'
-export { MaskedLmHead, type MaskedLmShape, maskedLm } from './masked-lm.ts'
+export { MaskedLmHead, maskedLm } from './masked-lm.ts'
 export { MultipleChoiceHead, multipleChoice } from './multiple-choice.ts'
 export { ReplacedTokenDetectionHead, replacedTokenDetection } from './replaced-token-detection.ts'
 export { RewardHead, reward } from './reward.ts'

@@ -1,16 +1,13 @@
 // Alignment as a function.
 import { parseConfig } from '../../core/index.ts'
-import { absoluteModel, settledData } from '../engine/absolute-paths.ts'
-import { expectPrecision } from '../engine/base-settings.ts'
-import { execute } from '../engine/execute.ts'
+import { expectPrecision, settledData, settleModels } from '../engine/base-settings.ts'
+import { startRun } from '../engine/execute.ts'
 import { nameFunctions } from '../engine/recipe-functions.ts'
-import { expectNewFolder } from '../engine/run-folder.ts'
-import type { RunListener, RunResult } from '../engine/run-listener.ts'
+import type { RunListener, RunResult } from '../engine/run-kind.ts'
 import { settleTeacher } from '../engine/teacher.ts'
 import type { AlignInput } from '../recipe-types/index.ts'
 import { withModules } from '../use-modules.ts'
-import { alignKind } from './build.ts'
-import { completeRecipe } from './families.ts'
+import { alignKind, completeRecipe } from './build.ts'
 import { type AlignRecipe, alignSchema } from './recipe.ts'
 
 /**
@@ -18,11 +15,8 @@ import { type AlignRecipe, alignSchema } from './recipe.ts'
  * ten rollouts, and the checkpoint with the best validation accuracy or reward becomes the model.
  * @throws ConfigError for settings that do not fit each other, DataError for data that cannot be read
  */
-export const align = async (input: AlignInput, listener: RunListener = {}): Promise<RunResult> => {
-  const recipe = await resolveAlignment(input, listener)
-  await expectNewFolder(recipe.out)
-  return execute(alignKind, recipe, 'new', listener)
-}
+export const align = async (input: AlignInput, listener: RunListener = {}): Promise<RunResult> =>
+  startRun(alignKind, await resolveAlignment(input, listener), listener)
 
 /** The recipe with every default filled in and absolute paths. @throws ConfigError for settings that do not fit each other */
 export const resolveAlignment = async (
@@ -32,10 +26,8 @@ export const resolveAlignment = async (
   const recipe = completeAlignment(await withModules(input))
   recipe.data = await settledData(recipe.data, listener)
   if (recipe.validation !== undefined) recipe.validation = await settledData(recipe.validation, listener)
-  recipe.tokenizer = await absoluteModel(recipe.tokenizer)
-  recipe.base = await absoluteModel(recipe.base)
+  await settleModels(recipe)
   recipe.distillation = await settleTeacher(recipe.distillation)
-  recipe.stack = await Promise.all(recipe.stack.map(absoluteModel))
   return recipe
 }
 

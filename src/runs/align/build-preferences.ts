@@ -18,21 +18,17 @@ import {
 } from '../../training/index.ts'
 import { type AdaptedBase, loadAdaptedBase, savedAs } from '../engine/adapted-base.ts'
 import { type BaseFiles, findBase } from '../engine/base-files.ts'
-import { hashesOf, readSplits, type SplitRecords, shuffledExamples } from '../engine/data-splits.ts'
 import { evaluateEachEpoch, setOptimization } from '../engine/optimization.ts'
 import { restoreFunctions } from '../engine/recipe-functions.ts'
-import type { BuildContext, BuiltRun } from '../engine/run-kind.ts'
-import { once } from '../engine/shared-data.ts'
+import { type BuildContext, type BuiltRun, once } from '../engine/run-kind.ts'
+import { hashesOf, readSplits, type SplitRecords, shuffledExamples } from '../examples/run-data.ts'
 import { type AlignmentData, dataOf } from './data.ts'
-import { withoutDropout } from './dropout.ts'
 import { encodeAnswers, encodingNotes, lengthsOf, noneFits } from './encode-answers.ts'
-import { exportAligned } from './export-aligned.ts'
-import { openJudge } from './judged-answers.ts'
-import { learningRateOf } from './learning-rate.ts'
+import { exportAligned, openJudge } from './export-aligned.ts'
 import { type AlignObjective, findObjective, objectiveConfig } from './objectives.ts'
-import { writePromptFiles } from './prompt-files.ts'
 import type { AlignRecipe } from './recipe.ts'
 import { checkReference, openReference } from './reference-model.ts'
+import { learningRateOf, withoutDropout, writePromptFiles } from './trained-policy.ts'
 
 /** What is read before the base is opened. */
 export interface AlignInputs {
@@ -44,7 +40,6 @@ export interface AlignInputs {
   records: SplitRecords<TaskRecord>
 }
 
-/** Examples of the records, by split. */
 export interface EncodedRecords {
   encoder: CompletionEncoder
   train: TaskExample[]
@@ -96,7 +91,6 @@ const encodeRecords = (
   }
 }
 
-/** Builds a run that learns preferences. */
 export const buildPreferences = async (recipe: AlignRecipe, context: BuildContext): Promise<BuiltRun> => {
   const restored = await restoreFunctions(recipe)
   // Shared with the plan, whose recipe is another one.
@@ -127,11 +121,7 @@ export const buildPreferences = async (recipe: AlignRecipe, context: BuildContex
     ...(encoded.usesTemplate ? { chatTemplate: encoded.encoder.template } : {}),
     vocabulary: vocabularyFacts(tokenizer),
     stream,
-    ...setOptimization({ ...recipe, learningRate }, trainable, stream, {
-      learningRateScale: (path) => applied.learningRateScale(path),
-      applied,
-      group: context.group,
-    }),
+    ...setOptimization({ ...recipe, learningRate }, trainable, stream, { applied, group: context.group }),
     ...(reference?.weights && { besideWeights: reference.weights }),
     ...savedAs(recipe, files.base, applied, (folder) =>
       writePromptFiles(folder, { recipe, applied, tokenizer, prompts: encoded }),

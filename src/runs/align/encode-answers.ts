@@ -1,9 +1,11 @@
-// Records of preferences as examples: how long they may be, which are kept, and what is said of those that are not.
+// Records of preferences as examples: how long they may be, which are kept, what is said of those that are not, and the log-probabilities of their
+// answers.
+import { type ScoreCompletionsOptions, scoreCompletions } from '../../alignment/index.ts'
 import { ConfigError } from '../../core/index.ts'
 import { contextLength, type Model } from '../../models/index.ts'
 import { type CompletionEncoder, expectFewSkipped, type TaskExample, type TaskRecord } from '../../tasks/index.ts'
-import { describeSkipped } from '../engine/data-splits.ts'
-import type { AlignmentData } from './data.ts'
+import { describeSkipped } from '../examples/run-data.ts'
+import type { AlignmentData, AlignmentPrediction, ScoredCompletion } from './data.ts'
 import type { AlignRecipe } from './recipe.ts'
 
 /** Records with their examples, one for each. */
@@ -13,7 +15,7 @@ export interface EncodedAnswers {
 }
 
 /** Maximum tokens. */
-export interface AnswerLengths {
+interface AnswerLengths {
   /** Of a prompt with its completion. */
   maxLength: number
   maxPromptLength: number
@@ -70,11 +72,46 @@ export const encodingNotes = (
 ): string[] => {
   const { maxSkipped = 0.1 } = columns as { maxSkipped?: number }
   expectFewSkipped(skipped, records, maxSkipped, path)
-  const truncated =
-    prompts + completions === 0
-      ? []
-      : [
-          `Truncated ${countOf(prompts, 'prompt')} to ${maxPromptLength} tokens, and ${countOf(completions, 'completion')} to ${maxLength} with the prompt: a truncated completion has no end token.`,
-        ]
-  return [...truncated, ...notes, ...describeSkipped(skipped)]
+  const lines = [...notes, ...describeSkipped(skipped)]
+  if (prompts + completions > 0)
+    lines.unshift(
+      `Truncated ${countOf(prompts, 'prompt')} to ${maxPromptLength} tokens, and ${countOf(completions, 'completion')} to ${maxLength} with the prompt: a truncated completion has no end token.`,
+    )
+  return lines
+}
+
+/** The sum over the tokens of a completion, in nats. */
+export type AnswerSum = Omit<ScoredCompletion, 'base'>
+
+/** Sums of the log-probabilities of all completions of the examples, in their order. */
+export const sumAnswers = async (
+  model: Model,
+  data: AlignmentData,
+  examples: readonly TaskExample[],
+  options: ScoreCompletionsOptions,
+): Promise<AnswerSum[]> => {
+  const completions = examples.flatMap((example) => data.completions(example))
+  const scores = await scoreCompletions(model, completions, options)
+  return scores.map(({ logProbs }) => ({
+    logProb: logProbs.reduce((sum, value) => sum + value, 0),
+    tokens: logProbs.length,
+  }))
+}
+
+/** The lines of predictions.jsonl, from the sums under a model and under the base. */
+export const predictionsOf = (
+  data: AlignmentData,
+  { records, examples }: EncodedAnswers,
+  policy: readonly AnswerSum[],
+  base: readonly AnswerSum[] | undefined,
+): AlignmentPrediction[] => {
+  let at = 0
+  return examples.map((example, i) => ({
+    id: records[i].id,
+    completions: data.completions(example).map((): ScoredCompletion => {
+      const own = { ...policy[at], ...(base === undefined ? {} : { base: base[at].logProb }) }
+      at++
+      return own
+    }),
+  }))
 }

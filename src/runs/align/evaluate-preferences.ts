@@ -1,39 +1,41 @@
-// Scores of a model on preferences or ratings that it was not trained with, the same as at the end of a run that learns them.
-
+// Scores of a model on preferences or ratings that it was not trained with, the same as at the end of a run that learns them, and the margins that
+// such a run has left in its files.
 import { join } from 'node:path'
 import { adaptersOf } from '../../adapters/index.ts'
 import type { ModelTokenizer } from '../../checkpoint/index.ts'
-import { ConfigError, exists } from '../../core/index.ts'
+import { ConfigError, DataError, exists } from '../../core/index.ts'
 import type { ProcessGroup } from '../../distributed/index.ts'
 import type { Model } from '../../models/index.ts'
-import { createCompletionEncoder, type ReadReport, type ScoreIntervals, scoreIntervals } from '../../tasks/index.ts'
+import {
+  contentOf,
+  createCompletionEncoder,
+  type ReadReport,
+  type ScoreIntervals,
+  scoreIntervals,
+} from '../../tasks/index.ts'
 import { runFiles } from '../../tracking/index.ts'
 import { shareOf } from '../../training/index.ts'
-import { readRunRecipe } from '../run-recipe.ts'
-import { alignmentData } from './data.ts'
-import { encodeAnswers, encodingNotes, lengthsOf, noneFits } from './encode-answers.ts'
+import { openScoredRun, scoredPredictions, scoredRecords } from '../compare/scored-run.ts'
+import { readRunRecipe } from '../kinds.ts'
+import { type AlignmentPrediction, type AnswerQuality, alignmentData, dataOf } from './data.ts'
+import { encodeAnswers, encodingNotes, lengthsOf, noneFits, predictionsOf, sumAnswers } from './encode-answers.ts'
 import { findObjective } from './objectives.ts'
 import type { AlignRecipe } from './recipe.ts'
-import { predictionsOf, sumAnswers } from './score-answers.ts'
-import type { AlignmentPrediction } from './scores.ts'
 
 /** A kind of data that preference objectives learn from: `pairs` of answers, or `ratings` of single ones. */
 export type PreferenceKind = keyof typeof alignmentData
 
 /** How records are read and encoded; what is undefined is as in a recipe that does not name it. */
-export type PreferenceEncoding = Pick<AlignRecipe, 'template' | 'system' | 'maxLength' | 'maxPromptLength'> &
+type PreferenceEncoding = Pick<AlignRecipe, 'template' | 'system' | 'maxLength' | 'maxPromptLength'> &
   Partial<Pick<AlignRecipe, 'columns' | 'tooLong'>>
 
-/** What a run that learned preferences says of evaluating its model. */
-export interface PreferenceRun {
-  kind: PreferenceKind
-  /** What the run began with: the reference of its scores. */
-  base: string
-  encoding: PreferenceEncoding
-}
-
-/** How the run in a folder learned preferences; undefined for a folder without a run, or with another one. */
-export const preferenceRunOf = async (folder: string): Promise<PreferenceRun | undefined> => {
+/**
+ * How the run in a folder learned preferences, with the base that it began with, which is the reference of its scores; undefined for a folder without
+ * a run, or with another one.
+ */
+export const preferenceRunOf = async (
+  folder: string,
+): Promise<{ kind: PreferenceKind; base: string; encoding: PreferenceEncoding } | undefined> => {
   if (!(await exists(join(folder, runFiles.recipe)))) return undefined
   // The next line checks that it is a recipe of `align`.
   const recipe = (await readRunRecipe(folder)) as unknown as AlignRecipe
@@ -43,23 +45,19 @@ export const preferenceRunOf = async (folder: string): Promise<PreferenceRun | u
   return { kind, base, encoding: { columns, template, system, maxLength, maxPromptLength, tooLong } }
 }
 
-/** A model with its tokenizer. */
-export interface ScoringModel {
+interface ScoringModel {
   model: Model
   tokenizer: ModelTokenizer
 }
 
-/** What is evaluated. */
-export interface EvaluatePreferencesInput extends PreferenceEncoding, ScoringModel {
+interface EvaluatePreferencesInput extends PreferenceEncoding, ScoringModel {
   kind: PreferenceKind
-  /** File or folder of the records. */
   path: string
   /** Opens the model that answers are compared with; only likelihoods are scored without it. */
   reference?: (() => Promise<ScoringModel>) | undefined
 }
 
-/** Called while answers are scored. */
-export interface EvaluatePreferencesHooks {
+interface EvaluatePreferencesHooks {
   onNote?(line: string): void
   /** Called after the answers of each model. */
   onProgress?(done: { answers: number; of: number }): void
@@ -138,4 +136,69 @@ export const evaluatePreferences = async (
     predictions,
     seconds: (performance.now() - started) / 1000,
   }
+}
+
+/** An answer with its log-probabilities in nats. */
+export interface ScoredAnswerText {
+  quality: AnswerQuality
+  text: string
+  logProb: number
+  /** Log-probability minus that under the base: the implicit reward. Null where the base was not measured. */
+  ratio: number | null
+  tokens: number
+}
+
+/** A validation record with its answers. */
+export interface PreferenceMargin {
+  id: string
+  prompt: string
+  answers: ScoredAnswerText[]
+  /** Ratio of the chosen minus that of the rejected answer. Null for ratings, and where the base was not measured. */
+  margin: number | null
+  /** Whether a chosen or good answer has become less likely than under the base. Null where the base was not measured. */
+  displaced: boolean | null
+}
+
+const marginOf = (answers: readonly ScoredAnswerText[]): number | null => {
+  const [chosen, rejected] = answers
+  if (rejected === undefined || chosen.ratio === null || rejected.ratio === null) return null
+  return chosen.ratio - rejected.ratio
+}
+
+/** Whether the data prefers such an answer. */
+const isPreferred: Record<AnswerQuality, boolean> = { chosen: true, good: true, rejected: false, bad: false }
+
+const isDisplaced = (answers: readonly ScoredAnswerText[]): boolean | null =>
+  answers.every(({ ratio }) => ratio === null)
+    ? null
+    : answers.some(({ quality, ratio }) => isPreferred[quality] && ratio !== null && ratio < 0)
+
+/**
+ * Reads the margins of a run, in the order of its validation records.
+ * @throws DataError for a run that did not learn from preferences, is not finished, or whose data has changed
+ */
+export const readPreferenceMargins = async (folder: string): Promise<PreferenceMargin[]> => {
+  const run = await openScoredRun(folder)
+  // The next line checks that it is a recipe of `align`.
+  const recipe = run.recipe as unknown as AlignRecipe
+  if (recipe.command !== 'align' || findObjective(recipe.objective).data === 'prompts')
+    throw new DataError(`${folder}: Expected a run that learned from preferences, found another one.`)
+  const data = dataOf(findObjective(recipe.objective))
+  const records = await scoredRecords(run, folder)
+  // Those of `preferenceComparison`, which parses them.
+  const predictions = (await scoredPredictions(run, records)) as unknown as readonly AlignmentPrediction[]
+  return records.map((record, i): PreferenceMargin => {
+    const { completions } = predictions[i]
+    const answers = data.answersOf(record).map(({ quality, text }, n): ScoredAnswerText => {
+      const { logProb, base, tokens } = completions[n]
+      return { quality, text: contentOf(text), logProb, ratio: base === undefined ? null : logProb - base, tokens }
+    })
+    return {
+      id: record.id,
+      prompt: contentOf(data.promptOf(record)),
+      answers,
+      margin: marginOf(answers),
+      displaced: isDisplaced(answers),
+    }
+  })
 }

@@ -1,27 +1,101 @@
-// Exports what an alignment run made: the model or adapter with its chat template, its scores on the validation records, and samples.
-
+// Exports what an alignment run made: the model or adapter with its chat template, its scores on the validation records, what a judge says of its
+// answers, and samples.
 import { join } from 'node:path'
 import type { AppliedAdapter } from '../../adapters/index.ts'
+import {
+  type AnswerJudge,
+  answerSampler,
+  type Reference,
+  type RolloutPrompt,
+  scoreCompletions,
+} from '../../alignment/index.ts'
 import { jsonLines, writeFileAtomic } from '../../core/index.ts'
 import { generateMany } from '../../generation/index.ts'
 import type { Model } from '../../models/index.ts'
 import { type ScoreIntervals, scoreIntervals, type TaskResult } from '../../tasks/index.ts'
+import type { Tokenizer } from '../../tokenizers/index.ts'
 import { runFiles } from '../../tracking/index.ts'
 import { exportAdapted, withUntrainedBase } from '../engine/adapted-base.ts'
-import { factsOfRecords } from '../engine/data-splits.ts'
-import { type ReferenceScores, writeEvaluationFiles } from '../engine/evaluation-files.ts'
-import { finalScores, untrainedBase } from '../engine/final-scores.ts'
+import { finalScores, type ReferenceScores, untrainedBase, writeEvaluationFiles } from '../engine/evaluation-files.ts'
 import type { FinalScores } from '../engine/run-kind.ts'
+import { factsOfRecords } from '../examples/run-data.ts'
 import type { SavedSample } from '../finetune/specialist-files.ts'
 import type { AlignInputs, EncodedRecords } from './build-preferences.ts'
-import type { EncodedAnswers } from './encode-answers.ts'
-import { judgeAnswers, type RunJudge } from './judged-answers.ts'
-import { writePromptFiles } from './prompt-files.ts'
-import { type AnswerSum, predictionsOf, sumAnswers } from './score-answers.ts'
-import type { AlignmentPrediction } from './scores.ts'
+import type { AlignmentPrediction } from './data.ts'
+import { type AnswerSum, type EncodedAnswers, predictionsOf, sumAnswers } from './encode-answers.ts'
+import { evaluateAnswers, scoreAnswers } from './reinforcement/answer-evaluation.ts'
+import { openRunRewards, rewardJudge } from './reinforcement/reward-judge.ts'
+import { writePromptFiles } from './trained-policy.ts'
 
-/** What the export needs. */
-export interface Aligned {
+/** A judge, which is closed at the end of the run. */
+type RunJudge = AnswerJudge & { close(): Promise<void> }
+
+/** Opens the judge of a recipe before training, so that its faults cost no run; undefined without one. */
+export const openJudge = async (
+  { recipe, tokenizer, files }: AlignInputs,
+  applied: AppliedAdapter,
+  onNote: (line: string) => void,
+): Promise<RunJudge | undefined> =>
+  recipe.judge === undefined
+    ? undefined
+    : rewardJudge(await openRunRewards('judge', [recipe.judge], recipe, tokenizer, applied, files.base, onNote))
+
+const promptsOf = ({ recipe, data }: AlignInputs, { encoder, validationRecords }: EncodedRecords): RolloutPrompt[] =>
+  validationRecords.slice(0, recipe.answers.validation).flatMap((record) => {
+    const prompt = data.promptOf(record)
+    const ids = encoder.prompt(prompt)
+    const { id, file, line } = record
+    const reference = textOf(data.bestAnswer(record))
+    return ids === undefined
+      ? []
+      : [{ record: { id, file, line, prompt, reference, fields: {} }, ids, endTokens: encoder.endTokens(prompt) }]
+  })
+
+const decodeWith = (tokenizer: Tokenizer) => (ids: ArrayLike<number>) => tokenizer.decode(Array.from(ids))
+
+/** Scores sampled answers to validation prompts: `judge`, and `kl` from the base that training began with. */
+const judgeAnswers = async (
+  inputs: AlignInputs,
+  encoded: EncodedRecords,
+  applied: AppliedAdapter,
+  judge: RunJudge,
+): Promise<ScoreIntervals> => {
+  const { recipe, files, tokenizer } = inputs
+  const { microTokens, padded } = recipe.batch
+  const prompts = promptsOf(inputs, encoded)
+  const base: Reference = {
+    summary: 'the base',
+    readsPolicy: !applied.inPlace,
+    async logProbs(completions, how) {
+      const found = await withUntrainedBase(recipe, { ...files, head: 'causal-lm', tokenizer }, applied, (model) =>
+        scoreCompletions(model, completions, how),
+      )
+      // A second copy of the base that does not fit into memory leaves the divergence unknown.
+      return (
+        found?.map(({ logProbs }) => logProbs) ??
+        completions.map(({ ids }) => new Float32Array(ids.length).fill(Number.NaN))
+      )
+    },
+  }
+  const predictions = await evaluateAnswers({
+    prompts,
+    seed: recipe.seed,
+    sample: answerSampler(applied.model, {
+      maxNewTokens: recipe.answers.maxNewTokens,
+      temperature: 1,
+      concurrency: 32,
+    }),
+    rewards: judge,
+    reference: base,
+    how: { microTokens, padded, device: recipe.device, temperature: 1 },
+    decode: decodeWith(tokenizer),
+  })
+  const records = prompts.map(({ record }) => record)
+  const { reward, kl } = scoreIntervals(scoreAnswers(records, predictions), { seed: recipe.seed })
+  return { judge: reward, kl }
+}
+
+interface Aligned {
   inputs: AlignInputs
   encoded: EncodedRecords
   applied: AppliedAdapter

@@ -1,15 +1,14 @@
 // The objectives of alignment: those that learn from preferences, and those that learn from rewards of the model's own answers. Each says what
-// data it learns from; nothing here knows a single one.
+// data it learns from, which decides on the settings of reading; nothing here knows a single one.
 import type { z } from 'zod'
 import { findPreference, preferenceTypes } from '../../alignment/index.ts'
 import { ConfigError, didYouMean, parseConfig, withoutUndefined } from '../../core/index.ts'
-import { taskSettingFields } from '../../tasks/index.ts'
+import { preferenceSchema, promptSchema, ratingSchema, taskSettingFields } from '../../tasks/index.ts'
 import { findRolloutObjective, rolloutObjectiveTypes } from './reinforcement/objectives.ts'
 
 /** What an objective learns from: a key of `alignmentData`, or prompts that the model answers while it learns. */
 export type DataKind = 'pairs' | 'ratings' | 'prompts'
 
-/** An objective of alignment. */
 export interface AlignObjective {
   type: string
   source: string
@@ -48,3 +47,16 @@ export const objectiveFields = (): Record<string, z.ZodType> => {
 /** The settings of an objective, checked and with all defaults. @throws ConfigError for settings that it does not have */
 export const objectiveConfig = (objective: AlignObjective, settings: object): Record<string, unknown> =>
   parseConfig(objective.config, withoutUndefined(settings), objective.type)
+
+const schemas = { pairs: preferenceSchema, ratings: ratingSchema, prompts: promptSchema } satisfies Record<
+  DataKind,
+  z.ZodObject
+>
+
+/** Settings of reading any kind of data, optional and without defaults. */
+export const columnFields = (): Record<string, z.ZodType> =>
+  taskSettingFields(Object.values(schemas).map((config) => ({ config })))
+
+/** The settings of reading one kind of data, checked and with all defaults. @throws ConfigError for settings that it does not have */
+export const columnsOf = <Kind extends DataKind>(kind: Kind, columns: object): z.output<(typeof schemas)[Kind]> =>
+  parseConfig(schemas[kind] as z.ZodType, columns, 'columns') as z.output<(typeof schemas)[Kind]>

@@ -6,9 +6,8 @@ import { openEnum, openObject } from '../../core/index.ts'
 import { quantizations } from '../../nn/index.ts'
 import { trainingSchema } from '../../training/index.ts'
 import { baseFields } from '../engine/base-settings.ts'
-import { columnFields } from './columns.ts'
-import { objectiveFields, objectiveTypes } from './objectives.ts'
-import { answerDistillationSchema } from './reinforcement/answer-teacher.ts'
+import { columnFields, objectiveFields, objectiveTypes } from './objectives.ts'
+import { answerDistillationSchema } from './reinforcement/complete-recipe.ts'
 
 /** The schema of an alignment recipe; flags, help and run.json follow from it. */
 export const alignSchema = trainingSchema.extend({

@@ -21,9 +21,6 @@ import { findBase } from '../engine/base-files.ts'
 import type { BuildContext } from '../engine/run-kind.ts'
 import type { AlignRecipe } from './recipe.ts'
 
-/** Folder of cached log-probabilities. */
-const cacheFolder = (): string => userCache('reference')
-
 /** What distinguishes the weights of the base, and the precision in which the reference computes. */
 const identityOf = async (recipe: AlignRecipe, { model }: AppliedAdapter): Promise<string> => {
   const { frozenWeights, precision, reference } = recipe
@@ -74,7 +71,6 @@ export const checkReference = async (
   ]
 }
 
-/** The reference of a run. */
 export interface OpenedReference extends Reference {
   /** Its weights, where each process has a part of them. */
   weights?: ShardedWeights
@@ -116,7 +112,7 @@ export const openReference = async (
     applied.enableStart()
     const identity = await identityOf(recipe, applied)
     applied.enable()
-    return cachedReference(reference, { folder: cacheFolder(), identity })
+    return cachedReference(reference, { folder: userCache('reference'), identity })
   }
   const frozen = frozenCopy(model, precision)
   if (!cache) {
@@ -125,7 +121,7 @@ export const openReference = async (
   }
   const identity = await identityOf(recipe, applied)
   const copy = modelReference(frozen)
-  const cached = await cachedReference(copy, { folder: cacheFolder(), identity })
+  const cached = await cachedReference(copy, { folder: userCache('reference'), identity })
   const all = completions()
   say(`Computing reference log-probabilities of ${all.length} completions, unless they are cached.`)
   await cached.precompute(all, how)

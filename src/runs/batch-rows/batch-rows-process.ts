@@ -2,16 +2,14 @@
 import type { ChildProcess } from 'node:child_process'
 import { NativeError, type PortableError, startProcess, unpackError } from '../../core/index.ts'
 import type { BatchRows } from './batch-rows-types.ts'
-import { recipeVersion } from './recipe-version.ts'
+import { recipeVersion } from './locate-batch.ts'
 
-/** A message to the process. */
 export interface BatchQuestion {
   id: number
   folder: string
   step: number
 }
 
-/** A message from the process. */
 export type BatchAnswer = { id: number; rows: BatchRows } | { id: number; error: PortableError }
 
 /** Milliseconds without a question after which the process ends and frees its model. */
@@ -20,15 +18,10 @@ const idleMs = 60_000
 /** Batches whose rows are kept. */
 const maxKept = 16
 
-interface Waiting {
-  resolve(rows: BatchRows): void
-  reject(error: Error): void
-}
-
 /** Reads the rows of batches in a process of its own. Call `close` at the end. */
 export class BatchRowsProcess {
   #child: ChildProcess | undefined
-  #waiting = new Map<number, Waiting>()
+  #waiting = new Map<number, { resolve(rows: BatchRows): void; reject(error: Error): void }>()
   #kept = new Map<string, BatchRows>()
   #next = 0
   #idle: NodeJS.Timeout | undefined

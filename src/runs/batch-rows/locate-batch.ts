@@ -1,11 +1,16 @@
 // Where in the data the batch of a step began, and which weights it met: from the events of the run and the checkpoints that it has kept.
-import { readFile } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DataError, parseJson } from '../../core/index.ts'
 import { checkpointFiles, outlineEvents, runFiles } from '../../tracking/index.ts'
 import { type FoundSnapshot, listSnapshots } from '../../training/index.ts'
 
-/** The place of a batch in a run. */
+/** The version of the recipe in a run's folder; empty where there is none. */
+export const recipeVersion = async (folder: string): Promise<string> => {
+  const found = await stat(join(folder, runFiles.recipe)).catch(() => undefined)
+  return found === undefined ? '' : `${found.ino} ${found.mtimeMs} ${found.size}`
+}
+
 export interface BatchLocation {
   /** Loss that was recorded; null for a step that was not completed. */
   loss: number | null

@@ -6,22 +6,31 @@ import { type RolloutRow, readRollout } from '../../alignment/index.ts'
 import { DataError } from '../../core/index.ts'
 import { mustPad, type ShownTokens } from '../../objectives/index.ts'
 import { noGrad, scope } from '../../tensor/index.ts'
+import type { Tokenizer } from '../../tokenizers/index.ts'
 import { readRunCard } from '../../tracking/index.ts'
 import { readSnapshot, type TakenBatch, takeBatch, totalWeights } from '../../training/index.ts'
 import { partsOf } from '../engine/checkpoints.ts'
 import type { BuiltRun } from '../engine/run-kind.ts'
-import { kindOf } from '../kinds.ts'
-import { readRunRecipe } from '../run-recipe.ts'
+import { kindOf, readRunRecipe } from '../kinds.ts'
 import type { BatchPart, BatchRow, BatchRows } from './batch-rows-types.ts'
-import { type BatchLocation, locateBatch } from './locate-batch.ts'
-import { recipeVersion } from './recipe-version.ts'
-import { tokenTexts } from './token-texts.ts'
+import { type BatchLocation, locateBatch, recipeVersion } from './locate-batch.ts'
+
+/** Tokens before one that decide how it is written: spaces, and bytes of a character. */
+const context = 4
+
+/** The text of each token. A token that ends within a character has the replacement character. */
+const tokenTexts = (tokenizer: Tokenizer, ids: readonly number[]): string[] =>
+  ids.map((id, i) => {
+    const from = Math.max(0, i - context)
+    const before = tokenizer.decode(ids.slice(from, i))
+    const after = tokenizer.decode(ids.slice(from, i + 1))
+    return after.startsWith(before) ? after.slice(before.length) : tokenizer.decode([id])
+  })
 
 /** Rows of an answer, and tokens whose text it has. */
 const maxRows = 512
 const maxTokens = 60_000
 
-/** Loss of a row and of its labels. */
 interface RowLoss {
   loss: number | null
   /** Its part of the mean loss of the batch. */
@@ -109,7 +118,6 @@ export class BatchReader {
   }
 }
 
-/** Names of data that differ from what the run was trained on. */
 const changedData = async (folder: string, { hashes }: BuiltRun): Promise<string[]> => {
   const known = (await readRunCard(folder).catch(() => undefined))?.dataHashes ?? {}
   const changed = Object.keys(hashes).filter((name) => known[name] !== undefined && known[name] !== hashes[name])

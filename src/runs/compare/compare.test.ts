@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, it } from 'vitest'
 import { type ComparedRun, compareRuns } from './compare.ts'
-import { verdictsOf } from './verdict.ts'
+import { verdictsOf } from './page.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'tunesmith-compare-'))
 afterAll(() => rmSync(root, { recursive: true, force: true }))

@@ -6,11 +6,16 @@ import type { MethodFamily } from '../../adapters/index.ts'
 import { byCodeUnits, ConfigError, DataError, exists, groupBy, parseJson, TunesmithError } from '../../core/index.ts'
 import { isLowerBetter, modelFiles, readEvents, readRunCard, runFiles } from '../../tracking/index.ts'
 import { describeData } from '../engine/data-sets.ts'
-import { variantFamily } from '../finetune/variant-names.ts'
-import { type ComparedDifference, createPairs } from './paired-differences.ts'
-import { type RewardChart, rewardCharts } from './reward-charts.ts'
-import { baseCosts, type Costs, costsOfPoints, type PointCosts } from './run-costs.ts'
-import { type BaseRunRecipe, openScoredRuns, type ScoredRun } from './scored-run.ts'
+import { variantFamily } from '../finetune/recipe.ts'
+import type { SavedSample } from '../finetune/specialist-files.ts'
+import { baseCosts, type Costs, costsOfPoints, type PointCosts, type RewardChart, rewardCharts } from './run-costs.ts'
+import {
+  type BaseRunRecipe,
+  type ComparedDifference,
+  createPairs,
+  openScoredRuns,
+  type ScoredRun,
+} from './scored-run.ts'
 
 /** A run as a row of the comparison. */
 export interface ComparedRun {
@@ -233,15 +238,7 @@ const samplesOf = async (group: readonly ReadRun[]): Promise<ComparedSample[]> =
   return [...found.values()]
 }
 
-interface RunSample {
-  id: string
-  prompt: string
-  reference: string
-  after: string
-  before?: string
-}
-
-const parseSamples = (text: string, path: string): RunSample[] => {
+const parseSamples = (text: string, path: string): SavedSample[] => {
   const list = parseJson(text, { path, advice: () => 'Delete the file to compare without it.' })
   if (!Array.isArray(list)) throw new DataError('Expected a list of samples, got something else.', path)
   return list.map((one, i) => {
@@ -335,13 +332,12 @@ const versionWarnings = (runs: readonly ReadRun[]): string[] =>
 
 /** Names the runs that cost less than they would have without earlier ones. */
 const cacheWarnings = (runs: readonly ReadRun[]): string[] =>
-  runs.flatMap(({ row, cachedShare }) =>
-    cachedShare === 0
-      ? []
-      : [
-          `${row.name} took the features of ${Math.round(100 * cachedShare)} % of its texts from the cache of an earlier run: its time and operations leave out what they cost.`,
-        ],
-  )
+  runs
+    .filter(({ cachedShare }) => cachedShare > 0)
+    .map(
+      ({ row, cachedShare }) =>
+        `${row.name} took the features of ${Math.round(100 * cachedShare)} % of its texts from the cache of an earlier run: its time and operations leave out what they cost.`,
+    )
 
 const warningsOf = (groups: ReadonlyMap<string, readonly ReadRun[]>): string[] => {
   const byTask = groupBy([...groups.values()], ([{ row }]) => row.task)

@@ -1,5 +1,5 @@
-// A comparison as one self-contained HTML file: tables, scores against costs, training curves, samples.
-import { formatBytes, formatCount, formatDuration } from '../../core/index.ts'
+// A comparison in words and as one self-contained HTML file: verdicts, tables, scores against costs, training curves, samples.
+import { formatBytes, formatCount, formatDuration, groupBy } from '../../core/index.ts'
 import {
   type Chart,
   type Column,
@@ -14,10 +14,34 @@ import {
   smoothed,
 } from '../../tracking/index.ts'
 import type { ComparedRun, ComparedSample, Comparison } from './compare.ts'
-import type { ComparedDifference } from './paired-differences.ts'
-import type { RewardChart } from './reward-charts.ts'
-import type { Costs } from './run-costs.ts'
-import { verdictsOf } from './verdict.ts'
+import type { Costs, RewardChart } from './run-costs.ts'
+import type { ComparedDifference } from './scored-run.ts'
+
+/** Differences that chance gives as often as this, or more often, decide nothing. */
+const significance = 0.05
+
+const together = (names: readonly string[]): string =>
+  names.length < 2 ? names.join('') : `${names.slice(0, -1).join(', ')} and ${names[names.length - 1]}`
+
+const are = (names: readonly string[], what: string): string =>
+  `${together(names)} ${names.length === 1 ? 'is' : 'are'} ${what}`
+
+/** A sentence or two for each group of runs that were scored on the same records; none for a run that is alone. */
+export const verdictsOf = (runs: readonly ComparedRun[]): string[] =>
+  [...groupBy(runs, ({ task, metric, records }) => JSON.stringify([task, metric, records])).values()].flatMap(
+    (group) => {
+      const best = group.find(({ value, difference }) => difference === undefined && Number.isFinite(value))
+      const others = group.filter(({ difference }) => difference !== undefined)
+      if (best === undefined || others.length === 0) return []
+      const isWorse = ({ difference }: ComparedRun) => (difference?.probability ?? 1) < significance
+      const worse = others.filter(isWorse).map(({ name }) => name)
+      const level = others.filter((run) => !isWorse(run)).map(({ name }) => name)
+      const first = `${best.name} has the best ${best.metric}, ${best.value.toFixed(4)}.`
+      const beaten = worse.length === 0 ? [] : [`${are(worse, 'worse')} by more than chance.`]
+      const equal = level.length === 0 ? [] : [`${are(level, 'not worse')} by more than chance.`]
+      return [[first, ...beaten, ...equal].join(' ')]
+    },
+  )
 
 const score = (value: number) => (Number.isNaN(value) ? '–' : value.toFixed(4))
 const signed = (value: number) => `${value >= 0 ? '+' : ''}${score(value)}`
@@ -43,60 +67,60 @@ const describeCosts = ({ seconds, flops, money }: Costs): string =>
     ...(money === undefined ? [] : [`${Number(money.amount.toPrecision(2))} ${money.currency}`]),
   ].join(', ')
 
+interface RunColumn {
+  head: string
+  cell(row: ComparedRun): string
+}
+
 /** The columns of a task's runs that at least one of them has. */
-const comparisonColumns = (rows: readonly ComparedRun[]): { head: string; cell(row: ComparedRun): string }[] => {
-  const columns: { head: string; cell(row: ComparedRun): string; shown?: boolean }[] = [
-    { head: 'run', cell: ({ name }) => name },
-    { head: 'variant', cell: describeVariant },
-    { head: rows[0].metric, cell: describeScore },
-    {
-      head: 'to the best',
-      cell: ({ difference }) => (difference === undefined ? '' : describeDifference(difference)),
-      shown: rows.some(({ difference }) => difference !== undefined),
-    },
-    {
-      head: 'pretraining brought',
-      cell: ({ pretraining }) => (pretraining === undefined ? '' : describeDifference(pretraining)),
-      shown: rows.some(({ pretraining }) => pretraining !== undefined),
-    },
-    { head: 'trained', cell: describeTrained },
-    { head: 'time', cell: ({ seconds }) => formatDuration(seconds * 1000) },
-    {
-      head: 'cost per point',
-      cell: ({ pointCosts }) => (pointCosts === undefined ? '' : describeCosts(pointCosts)),
-      shown: rows.some(({ pointCosts }) => pointCosts !== undefined),
-    },
-    {
-      head: 'pretraining cost',
-      cell: ({ baseCosts }) => (baseCosts === undefined ? '' : describeCosts(baseCosts)),
-      shown: rows.some(({ baseCosts }) => baseCosts !== undefined),
-    },
-    {
-      head: 'energy',
-      cell: ({ energyJoules }) =>
-        energyJoules === undefined ? '' : `${Number((energyJoules / 1000).toPrecision(3))} kJ`,
-      shown: rows.some(({ energyJoules }) => energyJoules !== undefined),
-    },
-    {
-      head: 'cost',
-      cell: ({ cost }) => (cost === undefined ? '' : `${Number(cost.amount.toPrecision(3))} ${cost.currency}`),
-      shown: rows.some(({ cost }) => cost !== undefined),
-    },
-    { head: 'memory', cell: ({ peakBytes }) => (peakBytes === 0 ? '' : formatBytes(peakBytes)) },
-    { head: 'file', cell: ({ fileBytes }) => formatBytes(fileBytes) },
-    {
-      head: 'examples/s',
-      cell: ({ examplesPerSecond }) =>
-        examplesPerSecond === undefined ? '' : String(Number(examplesPerSecond.toPrecision(3))),
-      shown: rows.some(({ examplesPerSecond }) => examplesPerSecond !== undefined),
-    },
-    {
-      head: 'tokens/s',
-      cell: ({ tokensPerSecond }) => (tokensPerSecond === 0 ? '' : formatCount(Math.round(tokensPerSecond))),
-      shown: rows.some(({ tokensPerSecond }) => tokensPerSecond > 0),
-    },
+const comparisonColumns = (rows: readonly ComparedRun[]): RunColumn[] => {
+  const column = (head: string, cell: RunColumn['cell']): RunColumn[] => [{ head, cell }]
+  /** A column of what some runs may lack. */
+  const optional = <Value>(
+    head: string,
+    of: (row: ComparedRun) => Value | undefined,
+    text: (value: Value) => string,
+  ) =>
+    rows.every((row) => of(row) === undefined)
+      ? []
+      : column(head, (row) => {
+          const value = of(row)
+          return value === undefined ? '' : text(value)
+        })
+  const short = (value: number) => Number(value.toPrecision(3))
+  return [
+    ...column('run', ({ name }) => name),
+    ...column('variant', describeVariant),
+    ...column(rows[0].metric, describeScore),
+    ...optional('to the best', ({ difference }) => difference, describeDifference),
+    ...optional('pretraining brought', ({ pretraining }) => pretraining, describeDifference),
+    ...column('trained', describeTrained),
+    ...column('time', ({ seconds }) => formatDuration(seconds * 1000)),
+    ...optional('cost per point', ({ pointCosts }) => pointCosts, describeCosts),
+    ...optional('pretraining cost', ({ baseCosts }) => baseCosts, describeCosts),
+    ...optional(
+      'energy',
+      ({ energyJoules }) => energyJoules,
+      (joules) => `${short(joules / 1000)} kJ`,
+    ),
+    ...optional(
+      'cost',
+      ({ cost }) => cost,
+      ({ amount, currency }) => `${short(amount)} ${currency}`,
+    ),
+    ...column('memory', ({ peakBytes }) => (peakBytes === 0 ? '' : formatBytes(peakBytes))),
+    ...column('file', ({ fileBytes }) => formatBytes(fileBytes)),
+    ...optional(
+      'examples/s',
+      ({ examplesPerSecond }) => examplesPerSecond,
+      (rate) => String(short(rate)),
+    ),
+    ...optional(
+      'tokens/s',
+      (row) => row.tokensPerSecond || undefined,
+      (rate) => formatCount(Math.round(rate)),
+    ),
   ]
-  return columns.filter(({ shown = true }) => shown)
 }
 
 /** Rows for each task: its runs, then the references. */

@@ -1,8 +1,8 @@
-// What fine-tuned runs cost: for each point of score that they gained, and beside the pretraining of their base.
+// What fine-tuned runs cost: for each point of score that they gained, beside the pretraining of their base, and for rewards in KL divergence from it.
 import { isLowerBetter, type RunCard } from '../../tracking/index.ts'
 import { readBaseCard } from '../engine/base-files.ts'
+import type { RewardPoint } from '../engine/run-kind.ts'
 
-/** What a run took. */
 export interface Costs {
   seconds: number
   flops?: number
@@ -11,7 +11,6 @@ export interface Costs {
 
 /** What a point of score cost: 0.01 of the metric above the best score that takes no training. */
 export interface PointCosts extends Costs {
-  /** Points above the reference. */
   points: number
   /** The reference. */
   above: string
@@ -50,4 +49,34 @@ export const costsOfPoints = (
     ...(flops === undefined ? {} : { flops: flops / points }),
     ...(money === undefined ? {} : { money: { ...money, amount: money.amount / points } }),
   }
+}
+
+/** A place on a chart. */
+export interface RewardChartPoint extends Omit<RewardPoint, 'scorer' | 'reward'> {
+  /** The run, or what else has this place. */
+  name: string
+}
+
+/** Rewards against the KL divergence in nats that they were bought with. */
+export interface RewardChart {
+  reward: string
+  /** By KL divergence. */
+  points: RewardChartPoint[]
+}
+
+/** A chart for each reward that scored several places. @param runs in the order of the comparison */
+export const rewardCharts = (runs: readonly { name: string; points: readonly RewardPoint[] }[]): RewardChart[] => {
+  const charts = new Map<string, RewardChart & { names: Set<string> }>()
+  for (const run of runs)
+    for (const { scorer, reward, name = run.name, ...place } of run.points) {
+      const chart = charts.get(scorer) ?? { reward, points: [], names: new Set<string>() }
+      charts.set(scorer, chart)
+      // Runs on one base would repeat what the base reached.
+      if (chart.names.has(name) || !Number.isFinite(place.kl)) continue
+      chart.names.add(name)
+      chart.points.push({ name, ...place })
+    }
+  return [...charts.values()]
+    .filter(({ points }) => points.length > 1)
+    .map(({ reward, points }) => ({ reward, points: points.sort((a, b) => a.kl - b.kl) }))
 }

@@ -1,9 +1,12 @@
-// The settings that runs on a pretrained base share: base, fine-tuning method, quantisation, data and folders. Independent of what is learned.
+// The settings that runs on a pretrained base share: base, fine-tuning method, quantisation, data and folders, with absolute paths, so that a
+// run means the same wherever it is resumed or compared. Independent of what is learned.
+import { isAbsolute, resolve } from 'node:path'
 import { z } from 'zod'
-import { ConfigError } from '../../core/index.ts'
+import { isHubData, pinData } from '../../checkpoint/index.ts'
+import { ConfigError, exists } from '../../core/index.ts'
 import { quantizations } from '../../nn/index.ts'
 import { defaultDevice, deviceSchema } from '../../tensor/index.ts'
-import type { CommonRecipe } from './run-kind.ts'
+import type { CommonRecipe, RunListener } from './run-kind.ts'
 
 /** Fields of the recipe of a run on a base; the kind of run adds its own. */
 export const baseFields = {
@@ -49,7 +52,6 @@ export interface BaseRecipe extends Pick<CommonRecipe, 'seed' | 'precision' | 'd
   frozenWeights: FrozenWeights
   /** Initialise a new head although the base has one. */
   newHead?: boolean
-  /** Initialise all weights randomly. */
   randomInit?: boolean
 }
 
@@ -74,7 +76,6 @@ export const expectPrecision = ({
     )
 }
 
-/** The least that a recipe needs to have its defaults filled in. */
 interface Unfilled {
   batch: { sequences?: number; tokens?: number }
   budget: { [limit: string]: number | undefined }
@@ -90,4 +91,25 @@ export const fillDefaults = (
     recipe.batch.sequences = defaults.sequences
   if (Object.values(recipe.budget).every((value) => value === undefined)) recipe.budget.epochs = defaults.epochs
   if (recipe.keep.best === undefined && defaults.best !== undefined) recipe.keep.best = defaults.best
+}
+
+/** A path, pattern or list file (`@files.txt`) of data as an absolute one; a URL or a data set of the Hub stays as it is. */
+export const absoluteData = (path: string): string => {
+  if (isHubData(path) || /^[a-z][a-z\d+.-]+:\/\//i.test(path)) return path
+  return path.startsWith('@') ? `@${resolve(path.slice(1))}` : resolve(path)
+}
+
+/** A model that is a file or folder as an absolute path; a Hub id stays as it is. */
+export const absoluteModel = async <Path extends string | undefined>(path: Path): Promise<Path> =>
+  path === undefined || isAbsolute(path) || !(await exists(path)) ? path : (resolve(path) as Path)
+
+/** Data as it is kept in a recipe: an absolute path, or a data set of the Hub with its commit, whose files are downloaded. */
+export const settledData = (path: string, { onNote }: Pick<RunListener, 'onNote'> = {}): Promise<string> =>
+  pinData(absoluteData(path), { onProgress: (file) => onNote?.(`Downloading ${file} …`) })
+
+/** The models that a recipe names, as absolute paths. */
+export const settleModels = async (recipe: { base?: string; tokenizer?: string; stack: string[] }): Promise<void> => {
+  recipe.tokenizer = await absoluteModel(recipe.tokenizer)
+  recipe.base = await absoluteModel(recipe.base)
+  recipe.stack = await Promise.all(recipe.stack.map(absoluteModel))
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { checkBestMetric, type MeasuredRun } from './best-metric.ts'
+import { checkBestMetric, type MeasuredRun } from './loop-setup.ts'
 
 /** A run that measures an F1 score, which is registered, and a threshold of which neither more nor less is better. */
 const runWith = (best: string, known: readonly string[] = ['bestF1']): MeasuredRun => ({

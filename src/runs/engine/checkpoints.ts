@@ -1,15 +1,22 @@
-// Writes and restores the checkpoints of a run, in one process or in several, of which each may have a part of its state.
+// Writes and restores the checkpoints of a run, in one process or in several, of which each may have a part of its state, and exports the model
+// of a finished run from them.
+import { cp } from 'node:fs/promises'
+import { join } from 'node:path'
+import { saveModel } from '../../checkpoint/index.ts'
+import { writeFolderAtomic } from '../../core/index.ts'
 import type { ProcessGroup } from '../../distributed/index.ts'
 import { ShardedOptimizer, type WeightAverage } from '../../optim/index.ts'
 import type { Tensor } from '../../tensor/index.ts'
+import { checkpointFiles, runFiles } from '../../tracking/index.ts'
 import {
   type LoopState,
+  listSnapshots,
   readSnapshot,
   type SnapshotParts,
   writeSharedSnapshot,
   writeSnapshot,
 } from '../../training/index.ts'
-import type { BuiltRun } from './run-kind.ts'
+import type { BuiltRun, FinalScores } from './run-kind.ts'
 
 /** Tensors that criterion and fine-tuning method carry from step to step; undefined without any. */
 const carriedTensors = ({ objective, method }: BuiltRun['trainable']): SnapshotParts['carried'] => {
@@ -17,7 +24,6 @@ const carriedTensors = ({ objective, method }: BuiltRun['trainable']): SnapshotP
   return sources.length === 0 ? undefined : () => new Map(sources.flatMap((tensors) => [...tensors()]))
 }
 
-/** The parts of a run that a checkpoint stores. */
 export const partsOf = ({
   trainable,
   stream,
@@ -99,4 +105,49 @@ export const restoreCheckpoint = async (run: BuiltRun, path: string): Promise<Lo
         })
   const { optimizerStep: _, averageUpdates: __, ...state } = restored
   return state
+}
+
+/**
+ * Exports the model of a finished run; all processes call it, and the first one writes.
+ * @param bestStep of the best evaluation by `keep.best`
+ */
+export const exportModel = async (
+  run: BuiltRun,
+  bestStep: number | undefined,
+  group?: ProcessGroup,
+): Promise<{ model: string; modelStep?: number; scores?: FinalScores | undefined }> => {
+  const { recipe, trainable, average, shardedWeights, besideWeights } = run
+  const onFirst = <Result>(work: () => Promise<Result>): Promise<Result> => group?.fromFirst(work) ?? work()
+  const model = join(recipe.out, runFiles.model)
+  const snapshots = await onFirst(() => listSnapshots(recipe.out))
+  const best = recipe.keep.best === undefined ? undefined : snapshots.find(({ step }) => step === bestStep)
+  const chosen = best ?? snapshots[0]
+  const exported = { model, ...(chosen && { modelStep: chosen.step }) }
+  if (run.exportModel === undefined && average === undefined) {
+    const weights = join(chosen.path, checkpointFiles.model)
+    await onFirst(() => writeFolderAtomic(model, (folder) => cp(weights, folder, { recursive: true })))
+    return exported
+  }
+  const restores = chosen !== undefined && (run.exportModel !== undefined || best !== undefined)
+  const write = async () => {
+    if (restores && shardedWeights === undefined) await readSnapshot(chosen.path, partsOf(run))
+    if (shardedWeights === undefined) average?.swapIn()
+    try {
+      if (run.exportModel !== undefined) return { ...exported, scores: await run.exportModel(model) }
+      await saveModel(trainable.model, model, { tokenizer: run.tokenizerFiles })
+      return exported
+    } finally {
+      if (shardedWeights === undefined) average?.swapOut()
+    }
+  }
+  if (shardedWeights === undefined) return onFirst(write)
+  // Every process has a part of the checkpoint and of the average.
+  if (restores) await restoreCheckpoint(run, chosen.path)
+  average?.swapIn()
+  try {
+    const writeWhole = () => shardedWeights.whole(() => onFirst(write))
+    return await (besideWeights?.whole(writeWhole) ?? writeWhole())
+  } finally {
+    average?.swapOut()
+  }
 }

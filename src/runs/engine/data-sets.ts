@@ -4,7 +4,6 @@ import { basename, dirname } from 'node:path'
 import { z } from 'zod'
 import { ConfigError, didYouMean, parseConfig, show } from '../../core/index.ts'
 
-/** One of several data sets of a run. */
 export const dataSetSchema = z.strictObject({
   path: z.string().min(1).describe('file or folder with training data'),
   name: z
@@ -29,10 +28,8 @@ export const dataSetSchema = z.strictObject({
     .optional()
     .describe('settings of reading it, such as columns, over those of the task'),
 })
-/** One of several data sets of a run, as declared. */
-export type DataSetInput = z.output<typeof dataSetSchema>
+type DataSetInput = z.output<typeof dataSetSchema>
 
-/** A declared data set with its name. */
 export interface DataSet extends DataSetInput {
   name: string
 }
@@ -45,7 +42,6 @@ export const dataField = z
   )
   .meta({ placeholder: 'text[=weight]', commas: false })
 
-/** Data of a recipe, as declared or read. */
 export type DeclaredData = z.output<typeof dataField>
 
 /** Fields that a text may assign after its first part, such as those of a data set. */
@@ -96,7 +92,6 @@ export const assignField = (
   else settings[name] = { ...(settings[name] as object | undefined), [rest.join('.')]: value }
 }
 
-/** Separates a path from its weight. */
 const weighted = (text: string, whole: string): { path: string; weight?: number } => {
   const at = text.lastIndexOf('=')
   const after = text.slice(at + 1)
@@ -128,7 +123,6 @@ const nameOf = (path: string): string => {
   return bare.replace(/[^\w.-]+/g, '-') || 'data'
 }
 
-/** The name of a path with that of its folder, where the path has one. */
 const nameWithFolder = (path: string, name: string): string => {
   const folder = basename(dirname(path))
   return folder === '.' || folder === '..' ? name : nameOf(`${folder}-${name}`)

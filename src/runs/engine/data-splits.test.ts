@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { describeShare, shuffledExamples } from './data-splits.ts'
+import { describeShare, shuffledExamples } from '../examples/run-data.ts'
 
 it('names file and line of the example at a position', () => {
   const examples = Array.from({ length: 5 }, (_, index) => ({ index, truncatedTokens: 0 }))

@@ -1,7 +1,7 @@
 // Numbers are made up; the comparisons are by hand.
 import { expect, it } from 'vitest'
 import type { ScoreIntervals } from '../../tasks/index.ts'
-import { finalScores } from './final-scores.ts'
+import { finalScores } from './evaluation-files.ts'
 
 const accuracy = (value: number, low = value, high = value): ScoreIntervals => ({ accuracy: { value, low, high } })
 const majority = { name: 'majority class', metrics: accuracy(0.505) }

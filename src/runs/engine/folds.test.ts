@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { isInShare } from './data-splits.ts'
+import { isInShare } from '../examples/run-data.ts'
 import { expectSplit, splitByLabel } from './folds.ts'
 
 interface Labelled {

@@ -2,10 +2,9 @@
 // together. Independent of what is learned.
 import { ConfigError, sha256 } from '../../core/index.ts'
 import type { TaskRecord } from '../../tasks/index.ts'
-import { expectBothParts, splitKey } from './data-splits.ts'
+import { expectBothParts, splitKey } from '../examples/run-data.ts'
 
-/** Which records of one file validate. */
-export interface SplitSettings {
+interface SplitSettings {
   /** Number of parts. */
   folds?: number | undefined
   /** The part that validates, from 0. */

@@ -2,8 +2,8 @@
 import { describe, expect, it } from 'vitest'
 import { PlannedGroup } from '../../distributed/index.ts'
 import { zeros } from '../../tensor/index.ts'
-import { expectGroupFits } from './group-checks.ts'
 import type { BuiltRun } from './run-kind.ts'
+import { expectGroupFits } from './run-limits.ts'
 
 /** A group whose second process says something else of one fact. */
 class DifferingGroup extends PlannedGroup {

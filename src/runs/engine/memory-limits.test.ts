@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { sizeRule } from '../pretrain/size-rule.ts'
-import { expectBatchFits, expectModelFits, leastParameters } from './memory-limits.ts'
+import { sizeRule } from '../pretrain/recipe.ts'
+import { expectBatchFits, expectModelFits, leastParameters } from './run-limits.ts'
 
 const gigabytes = (count: number) => count * 2 ** 30
 

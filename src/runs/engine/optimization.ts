@@ -23,20 +23,8 @@ import {
   ShardedWeights,
   type TrainableModel,
 } from '../../training/index.ts'
-import { expectBatchFits } from './memory-limits.ts'
-import type { CommonRecipe } from './run-kind.ts'
-
-/** The optimizer of a run and its length. */
-export interface Optimization {
-  /** What is trained, with what its method does beside its parameters. */
-  trainable: TrainableModel
-  optimizer: Optimizer
-  average?: WeightAverage
-  learningRate: number
-  length: RunLength
-  /** The weights, where each process has a part of them. They are whole until they are closed for the first time. */
-  shardedWeights?: ShardedWeights
-}
+import type { BuiltRun, CommonRecipe } from './run-kind.ts'
+import { expectBatchFits } from './run-limits.ts'
 
 /** Examples whose mean length is taken for that of all. */
 const sampleSize = 64
@@ -52,7 +40,7 @@ const meanTokens = ({ tokens }: TrainableModel['objective'], stream: ExampleSour
  * The examples of a step: `batch.sequences`, or as many as `batch.tokens` takes, by the mean length of the first examples.
  * @throws ConfigError when both are set, or when the examples of a step do not fit in memory
  */
-export const examplesOfStep = (
+const examplesOfStep = (
   recipe: Pick<CommonRecipe, 'batch'>,
   { objective }: Pick<TrainableModel, 'objective'>,
   stream: ExampleSource<unknown>,
@@ -142,20 +130,26 @@ const averageOf = (
   return averageOfPart(createAverage(average, optimizer.ownParameters, { weights }), optimizer)
 }
 
-/** Builds optimizer, average, learning rate and length of a run. */
+/** Builds optimizer, average, learning rate and length of a run, and the part of the weights of this process, which are whole until they are closed. */
 export const setOptimization = (
   recipe: CommonRecipe,
   trainable: TrainableModel,
   stream: ExampleSource<unknown>,
-  options: GroupOptions & {
+  {
+    group,
+    applied,
+    beside = [],
+  }: {
     group?: ProcessGroup | undefined
-    applied?: AppliedAdapter
+    /** What `trainable` trains, if it is not a whole model; its parts may have learning rates of their own. */
+    applied?: AppliedAdapter | undefined
     /** Models that compute in the steps beside the trained one, such as a critic: their weights are divided with its (default: none). */
     beside?: readonly Model[]
   } = {},
-): Optimization => {
+): Pick<BuiltRun, 'trainable' | 'optimizer' | 'average' | 'learningRate' | 'length' | 'shardedWeights'> => {
   const { parameters } = trainable
-  const { group, applied, beside = [], ...groups } = options
+  const groups: GroupOptions =
+    applied === undefined ? {} : { learningRateScale: (path) => applied.learningRateScale(path) }
   const { examplesPerStep, perExample } = examplesOfStep(recipe, trainable, stream)
   const sharded = recipe.shard !== 'none' && group !== undefined
   const shardedWeights =

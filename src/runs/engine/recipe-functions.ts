@@ -1,9 +1,11 @@
 // Functions of recipes: run.json is JSON, so it has their names alone. They are found again in the process that started the run, or in the
-// recipe file, which is read again.
+// recipe file, which is read again. Whether the user's code is what the run was started with.
 
 import { readFile } from 'node:fs/promises'
-import { dirname } from 'node:path'
-import { ConfigError, importUserModule, sha256, show } from '../../core/index.ts'
+import { dirname, join } from 'node:path'
+import { ConfigError, importUserModule, parseJson, sha256, show, writeFileAtomic } from '../../core/index.ts'
+import { runFiles } from '../../tracking/index.ts'
+import type { CommonRecipe, RunMode } from './run-kind.ts'
 
 /** A function of a recipe in run.json. */
 interface NamedFunction {
@@ -15,7 +17,6 @@ interface NamedFunction {
 
 const isNamed = (input: unknown): input is NamedFunction => (input as Partial<NamedFunction>)?.type === 'function'
 
-/** A key of the recipe that may have functions. */
 interface FunctionPlace {
   key: string
   noun: string
@@ -75,7 +76,6 @@ const someValue = (recipe: object, is: (input: unknown, place: FunctionPlace) =>
 export const hasRecipeFunctions = (recipe: { readonly [key: string]: unknown }): boolean =>
   someValue(recipe, isFunctional)
 
-/** Folder of a run, and the name of one of its tasks. */
 interface Owner {
   out: string
   task?: string
@@ -100,7 +100,6 @@ const nameFunction = (input: unknown, { out, task }: Owner, place: FunctionPlace
   return named
 }
 
-/** A recipe that may have functions. */
 interface Functional {
   readonly out: string
   readonly recipeFile?: string | undefined
@@ -156,15 +155,22 @@ export const functionOf = (input: unknown, key: string, out: string): unknown =>
   )
 }
 
+/** A function of run.json, or the method of an object that is kept as functions are. @throws as `functionOf` */
+export const callableOf = <Call>(input: unknown, key: string, out: string): Call => {
+  const found = functionOf(input, key, out)
+  if (typeof found === 'function') return found as Call
+  const { method = '' } = places.find((place) => place.key === key) ?? {}
+  return (found as Record<string, () => unknown>)[method].bind(found) as Call
+}
+
 /** Whether a recipe has a function that this process does not know. */
 const hasUnknown = (recipe: Functional): boolean =>
   someValue(recipe, (input, { key }) => isNamed(input) && lookUp(recipe.out, key, input) === undefined)
 
-/** Whether a recipe of run.json names functions. */
 export const namesFunctions = (recipe: object): boolean => someValue(recipe, isNamed)
 
 /** SHA-256 of the files with the user's code: the recipe file if it has functions, and the modules of `use`. Files that are gone have none. */
-export const hashCode = async (recipe: Functional & { use?: readonly string[] }): Promise<Record<string, string>> => {
+const hashCode = async (recipe: Functional & { use?: readonly string[] }): Promise<Record<string, string>> => {
   const { recipeFile, use = [] } = recipe
   const files = [...(recipeFile === undefined ? [] : [recipeFile]), ...use]
   const texts = await Promise.all(
@@ -196,4 +202,28 @@ export const restoreFunctions = async (
   const found = await module.default
   if (typeof found === 'object' && found !== null) nameFunctions({ ...found, out })
   return [`Read the functions of the recipe again from ${recipeFile}.`]
+}
+
+/**
+ * Keeps the hashes of the user's code in the folder of a new run, and compares those of a resumed one. Reads the functions of its recipe.
+ * @returns lines for people
+ * @throws ConfigError for a recipe file that throws, or is gone
+ */
+export const checkCode = async (recipe: CommonRecipe, mode: RunMode): Promise<string[]> => {
+  const path = join(recipe.out, runFiles.code)
+  const now = await hashCode(recipe)
+  const notes = await restoreFunctions(recipe, { again: mode !== 'new' })
+  const text = mode === 'new' ? undefined : await readFile(path, 'utf8').catch(() => undefined)
+  if (Object.keys(now).length === 0) return notes
+  const before =
+    text === undefined ? {} : (parseJson(text, { path, advice: () => 'Delete the file.' }) as Record<string, string>)
+  await writeFileAtomic(path, `${JSON.stringify({ ...now, ...before }, null, 2)}\n`)
+  const changed = Object.keys(now).filter((file) => before[file] !== undefined && before[file] !== now[file])
+  return [
+    ...notes,
+    ...changed.map(
+      (file) =>
+        `warning: ${file} has changed since the run was started, and its new code is used: steps before and after may not be comparable. Restore the file, or start the run again in a new folder, for one result.`,
+    ),
+  ]
 }

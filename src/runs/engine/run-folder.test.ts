@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, it } from 'vitest'
-import { expectNewFolder } from './run-folder.ts'
+import { expectNewFolder } from './run-record.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'tunesmith-run-folder-'))
 afterAll(() => rmSync(root, { recursive: true, force: true }))

@@ -1,13 +1,17 @@
-// The contract of a kind of run: its recipe, and how everything that the training loop needs is built from it.
+// The contracts of a run: its kind, with its recipe and how everything that the training loop needs is built from it, its listener, its result,
+// and what several builds of it share.
 import type { z } from 'zod'
 import type { ModelTokenizer } from '../../checkpoint/index.ts'
 import type { ProcessGroup } from '../../distributed/index.ts'
+import type { Model } from '../../models/index.ts'
 import type { VocabularyFacts } from '../../objectives/index.ts'
 import type { Optimizer, WeightAverage } from '../../optim/index.ts'
 import type { ScoredUnits, ScoreIntervals, TaskPrediction, TaskRecord } from '../../tasks/index.ts'
+import type { EndCause, RunPrediction, TrainingEvent } from '../../tracking/index.ts'
 import type {
   ExampleSource,
   LoopState,
+  PreFlight,
   RunLength,
   ShardedWeights,
   SnapshotParts,
@@ -15,11 +19,7 @@ import type {
   TrainingSettings,
 } from '../../training/index.ts'
 
-import type { SharedData } from './shared-data.ts'
-
-/** The settings that every kind of recipe has. */
 export interface CommonRecipe extends TrainingSettings {
-  /** The kind of run. */
   command: string
   out: string
   device: string
@@ -35,7 +35,6 @@ export interface GeneratedSample {
   text: string
 }
 
-/** The final evaluation of a finished model. */
 export interface FinalScores {
   metrics: Record<string, number>
   /** The metric that tells the model from the references. */
@@ -92,7 +91,6 @@ export interface BuiltRun {
   close(): void
 }
 
-/** What a non-iterative fit may use while it works. */
 export interface FitContext {
   /** Stores and shows a line for people. */
   note(line: string): void
@@ -103,7 +101,6 @@ export interface FitContext {
   group?: ProcessGroup
 }
 
-/** The outcome of a non-iterative fit. */
 export interface FitResult extends FinalScores {
   loss: number
   tokens: number
@@ -116,16 +113,13 @@ export interface FitResult extends FinalScores {
   cachedShare?: number
   /** SHA-256 of what the run depends on. */
   hashes: Record<string, string>
-  /** Folder of the finished model. */
   model: string
 }
 
 /** Does the whole work of a run and writes its model. It throws when the signal aborts; repeated, it reuses what it cached. */
 export type NonIterativeFit = (context: FitContext) => Promise<FitResult>
 
-/** What the building of a run may use. */
 export interface BuildContext {
-  /** The processes that train together. */
   group?: ProcessGroup
   /** Shows a line without storing it. */
   say(line: string): void
@@ -176,16 +170,6 @@ export interface RunComparison<Recipe> {
   rewards?(recipe: Recipe, folder: string, metrics: ScoreIntervals): Promise<RewardPoint[]>
 }
 
-/** A part of a run that is compared on its own. */
-export interface RunPart {
-  name: string
-  /** The recipe of a run that has this part alone. */
-  recipe: CommonRecipe
-  // biome-ignore lint/suspicious/noExplicitAny: recipes of kinds differ
-  comparison: RunComparison<any>
-}
-
-/** A kind of run: `pretrain`, `finetune`, `align`. */
 export interface RunKind<Recipe extends CommonRecipe = CommonRecipe> {
   command: string
   schema: z.ZodType<Recipe>
@@ -193,7 +177,118 @@ export interface RunKind<Recipe extends CommonRecipe = CommonRecipe> {
   /** The work in place of the training loop, for recipes without steps. */
   nonIterative?(recipe: Recipe): NonIterativeFit | undefined
   /** How its finished runs are compared; undefined for runs without an evaluation of records. */
-  comparison?: RunComparison<Recipe>
+  comparison?(recipe: Recipe): RunComparison<Recipe>
   /** The parts of a run that are compared each on its own, such as its tasks: each has a folder of its name in that of the model. */
-  parts?(recipe: Recipe): RunPart[]
+  // biome-ignore lint/suspicious/noExplicitAny: recipes of kinds differ
+  parts?(recipe: Recipe): { name: string; recipe: CommonRecipe; comparison: RunComparison<any> }[]
 }
+
+/** Whether a run is started in a new folder, or continued from what is in its folder: under its budget, or under a larger one. */
+export type RunMode = 'new' | 'resume' | 'extend'
+
+interface RunStartFacts {
+  resumed: boolean
+  step: number
+  /** What the run was predicted to take; undefined for runs that cannot be planned. */
+  prediction?: RunPrediction | undefined
+}
+
+/** The model that a run trains, as it is in memory. Its weights change with each step. */
+export interface ModelInTraining {
+  model: Model
+  tokenizer: ModelTokenizer
+  /** Chat template of its prompts, where it has one. */
+  template?: string
+  /** Folder of the run. */
+  folder: string
+}
+
+/** A reader of the model in training, called between steps. */
+export interface ModelVisitor {
+  /** Called before each step, which waits for it. The weights, their mode and all settings must be as before when it is done. */
+  beforeStep(step: number): Promise<void> | undefined
+  /** Called after the last step, before the model is exported. */
+  close(): Promise<void>
+}
+
+/** Callbacks of a run, and the signal that stops it. */
+export interface RunListener {
+  /** Called before the first step, which waits for it; `resumed` is true if the run continues from a checkpoint. */
+  onPreFlight?: ((facts: PreFlight, start: RunStartFacts) => void | Promise<void>) | undefined
+  /** Called once the folder of the run is there and locked, before anything is loaded. */
+  onFolder?: ((folder: string) => void | Promise<void>) | undefined
+  /** Called before the first step with the model; what it returns may use the model between the steps. */
+  onModel?: ((model: ModelInTraining) => Promise<ModelVisitor>) | undefined
+  /** Called for each event, in order. Notes are passed to `onNote` instead. */
+  onEvent?: ((event: TrainingEvent) => void) | undefined
+  /** Called with each line for people. */
+  onNote?: ((line: string) => void) | undefined
+  /** When it is aborted, the run finishes its step, saves and ends. */
+  signal?: AbortSignal | undefined
+}
+
+/** The outcome of a run. */
+export interface RunResult {
+  out: string
+  /** Folder of the finished model, which transformers or PEFT opens; undefined for an interrupted run. */
+  model?: string
+  /** Step of the weights of `model`: the best by `keep.best`, or the last. */
+  modelStep?: number
+  reason: 'finished' | 'interrupted'
+  /** What ended a finished run before its budget. */
+  cause?: EndCause | undefined
+  steps: number
+  tokens: number
+  /** Wall time of all sessions. */
+  seconds: number
+  /** Training loss of the last step. */
+  loss: number
+  /** Metrics of the finished model if it was evaluated, else of the last evaluation during training. */
+  metrics: Record<string, number>
+  /** The metric that tells the model from the references. */
+  mainMetric?: string | undefined
+  /** Scores of predictions that take no training, on the same records: `majority class`, `untrained base` … */
+  references?: { name: string; metrics: Record<string, number> }[]
+  /** Sentences about results that show that the model learned little; empty for a run that looks sound. */
+  warnings: string[]
+}
+
+interface Closable {
+  close(): void
+}
+
+const isClosable = (value: unknown): value is Closable =>
+  typeof (value as Partial<Closable> | null)?.close === 'function'
+
+export class SharedData {
+  readonly #made = new Map<string, Promise<unknown>>()
+
+  /** The value of a name, which is made unless it is known. A value that could not be made is tried again. */
+  async once<Value>(name: string, make: () => Promise<Value>): Promise<Value> {
+    const known = this.#made.get(name)
+    if (known !== undefined) return known as Promise<Value>
+    const made = make()
+    this.#made.set(name, made)
+    try {
+      return await made
+    } catch (error) {
+      this.#made.delete(name)
+      throw error
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const made of this.#made.values()) {
+      const value = await made.catch(() => undefined)
+      if (isClosable(value)) value.close()
+    }
+    this.#made.clear()
+  }
+}
+
+/** Makes a value, or takes it from what builds share. */
+export const once = <Value>(
+  { shared }: { shared?: Pick<SharedData, 'once'> },
+  name: string,
+  make: () => Promise<Value>,
+): Promise<Value> => (shared === undefined ? make() : shared.once(name, make))

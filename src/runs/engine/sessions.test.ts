@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, it } from 'vitest'
 import { runFiles } from '../../tracking/index.ts'
-import { openSessions } from './sessions.ts'
+import { openSessions } from './run-record.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'tunesmith-sessions-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))

@@ -10,13 +10,12 @@ import { type Quantization, quantizations } from '../../nn/index.ts'
 import { divergenceNames, type Teacher } from '../../objectives/index.ts'
 import { noteTensors } from '../../tensor/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
-import { absoluteModel } from './absolute-paths.ts'
+import { hashesOf } from '../examples/run-data.ts'
 import { placeModel } from './adapted-base.ts'
 import { type BaseFiles, findBase } from './base-files.ts'
-import { hashesOf } from './data-splits.ts'
+import { absoluteModel } from './base-settings.ts'
 import type { CommonRecipe } from './run-kind.ts'
 
-/** The setting `distillation` of a recipe. */
 export const distillationSchema = z.strictObject({
   teacher: z.string().optional().describe('model to learn from (default: none)'),
   weight: z.number().gt(0).max(1).optional().describe('its share of the loss (default: 0.5)'),
@@ -28,7 +27,6 @@ export const distillationSchema = z.strictObject({
     .describe("its precision (default: the run's)"),
 })
 
-/** Checked settings. */
 type Distillation = z.output<typeof distillationSchema>
 
 /** @throws ConfigError for settings of a teacher that there is none of */
@@ -42,7 +40,6 @@ export const settleTeacher = async (distillation: Distillation): Promise<Distill
   return { ...distillation, teacher: await absoluteModel(teacher) }
 }
 
-/** What the teacher of a run has to fit. */
 export interface StudentFacts {
   model: Model
   tokenizer: Tokenizer
@@ -50,7 +47,6 @@ export interface StudentFacts {
   maxLength: number
 }
 
-/** A teacher, with what a run keeps of it. */
 export interface OpenedTeacher {
   teacher: Teacher
   notes: string[]

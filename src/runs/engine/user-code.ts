@@ -1,9 +1,12 @@
-// Calls functions of a user's recipe: with a time limit, and with file and line of the user's code in what they throw.
+// Calls functions of a user's recipe: with a time limit, and with file and line of the user's code in what they throw. Callbacks and the
+// stopping rule run beside the training loop.
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { ConfigError, packageRoot, programCall, ShapeError, TunesmithError } from '../../core/index.ts'
 import type { TrainingEvent } from '../../tracking/index.ts'
+import { callableOf, namesFunctions } from './recipe-functions.ts'
+import type { CommonRecipe } from './run-kind.ts'
 
 /** What a callback may use. */
 export interface CallbackContext {
@@ -26,7 +29,7 @@ export interface StopContext {
 export type StopRule = (context: StopContext) => boolean | Promise<boolean>
 
 /** Where a function of a recipe is, for messages. */
-export interface UserCall {
+interface UserCall {
   /** `callback`, `loss` … */
   noun: string
   name: string
@@ -51,6 +54,13 @@ const placeOf = (error: Error, recipeFile: string | undefined): string | undefin
   const root = packageRoot()
   return (own ?? frames.find(({ path }) => !path.startsWith(root) && !path.includes('/node_modules/')))?.place
 }
+
+/** The call of a function of a recipe. */
+export const callOf = (
+  noun: string,
+  input: unknown,
+  { out, recipeFile, callbackSeconds: seconds }: Pick<CommonRecipe, 'out' | 'recipeFile' | 'callbackSeconds'>,
+): UserCall => ({ noun, name: (input as { name?: string }).name ?? noun, out, recipeFile, seconds })
 
 const describe = ({ noun, name }: UserCall): string => `the ${noun} \`${name}\``
 
@@ -154,7 +164,7 @@ export const callAndWait = async <Result>(call: UserCall, work: () => Result | P
  * Catches what the code of a recipe throws outside of its calls: in a timer, or by a promise that nothing awaits. Such an error would end the
  * process at once, with the steps since the last checkpoint. Only of a run with a recipe file: a program handles the errors of its own functions.
  */
-export class StrayErrors {
+class StrayErrors {
   readonly #where: Pick<UserCall, 'out' | 'recipeFile'>
   #error: Error | undefined
   /** What the process had before `open`; undefined while nothing is caught. */
@@ -195,3 +205,61 @@ export class StrayErrors {
 }
 
 const strayEvents = ['uncaughtException', 'unhandledRejection'] as const
+
+export class RunCallbacks {
+  readonly #recipe: CommonRecipe
+  readonly #callbacks: { call: UserCall; run: RecipeCallback }[]
+  readonly #rule: { call: UserCall; stops: StopRule } | undefined
+  readonly #strays: StrayErrors
+  readonly #evaluations: { step: number; metrics: Record<string, number> }[] = []
+  /** Whether the stopping rule has ended the run. */
+  stopped = false
+
+  /** @param isFirst false for the other processes of a group, which only agree on the end */
+  constructor(recipe: CommonRecipe, isFirst: boolean) {
+    const { out, callbacks, stopWhen } = recipe
+    this.#recipe = recipe
+    this.#strays = new StrayErrors(recipe)
+    this.#callbacks = (isFirst ? callbacks : []).map((input) => ({
+      call: callOf('callback', input, recipe),
+      run: callableOf<RecipeCallback>(input, 'callbacks', out),
+    }))
+    if (stopWhen !== undefined)
+      this.#rule = {
+        call: callOf('stopping rule', stopWhen, recipe),
+        stops: callableOf<StopRule>(stopWhen, 'stopWhen', out),
+      }
+  }
+
+  /** An evaluation of an earlier session. */
+  note(event: TrainingEvent): void {
+    if (event.type === 'evaluation') this.#evaluations.push({ step: event.step, metrics: event.metrics })
+  }
+
+  /** Calls what listens to an event. @throws ConfigError for a function that throws or takes too long, and for code that threw outside of a call */
+  async take(event: TrainingEvent, signal: AbortSignal | undefined): Promise<void> {
+    this.check()
+    for (const { call, run } of this.#callbacks)
+      await callAndWait(call, () => run(event, { folder: this.#recipe.out, signal }))
+    if (event.type !== 'evaluation') return
+    this.note(event)
+    const context: StopContext = { step: event.step, evaluations: this.#evaluations }
+    const { call, stops } = this.#rule ?? {}
+    if (call !== undefined && stops !== undefined && (await callAndWait(call, () => stops(context))))
+      this.stopped = true
+  }
+
+  /** Begins to catch what the code of a recipe file throws outside of its calls. */
+  open(): void {
+    if (this.#recipe.recipeFile !== undefined && namesFunctions(this.#recipe)) this.#strays.open()
+  }
+
+  /** @throws ConfigError for code that threw outside of a call since the last event */
+  check(): void {
+    this.#strays.check()
+  }
+
+  close(): void {
+    this.#strays.close()
+  }
+}

@@ -1,7 +1,8 @@
-// Folders of a cache on disk: each is written whole or not at all, checked before it is used, and made again when it is damaged. Does not
-// know what is in it.
+// Folders of a cache on disk: each is named by a hash of what it was made from, the program included, written whole or not at all, checked before
+// it is used, and made again when it is damaged. Does not know what is in it.
 import { mkdir, readdir, readFile, rm, stat, statfs, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import {
   ConfigError,
   diskFault,
@@ -13,8 +14,9 @@ import {
   userCache,
   writeFolderAtomic,
 } from '../../core/index.ts'
+import { expandFiles } from '../../files/index.ts'
+import type { Tokenizer } from '../../tokenizers/index.ts'
 
-/** Where encoded examples are kept. */
 export const exampleCache = (): string => userCache('examples')
 
 const manifestFile = 'manifest.json'
@@ -28,16 +30,6 @@ interface Manifest<Meta> {
   files: { [name: string]: { bytes: number; sha256: string } }
   /** SHA-256 of the other fields. */
   sha256: string
-}
-
-/** A folder of the cache that is complete. */
-export interface CacheEntry<Meta> {
-  folder: string
-  meta: Meta
-  /** Whether it was made just now. */
-  built: boolean
-  /** Why an earlier one could not be used. */
-  problem?: string
 }
 
 const sealed = <Meta>(content: Omit<Manifest<Meta>, 'sha256'>): string => sha256(JSON.stringify(content))
@@ -89,7 +81,6 @@ const makeRoom = async (root: string, keep: string): Promise<void> => {
   }
 }
 
-/** Size and SHA-256 of each file of a folder. */
 const filesOf = async (folder: string): Promise<Manifest<unknown>['files']> => {
   const files: Manifest<unknown>['files'] = {}
   for (const name of (await readdir(folder)).filter((one) => one !== '.lock').sort()) {
@@ -112,7 +103,8 @@ const makeRoot = async (root: string): Promise<void> => {
 }
 
 /**
- * The folder with a name, checked byte by byte, or made by `build` where it is missing, damaged or unfinished.
+ * The folder with a name, checked byte by byte, or made by `build` where it is missing, damaged or unfinished. `problem` says why an earlier one
+ * could not be used.
  * @param build fills an empty folder, and returns what is stored in the manifest
  * @throws ConfigError when the disk is full or cannot be written
  */
@@ -120,7 +112,7 @@ export const cacheEntry = async <Meta>(
   root: string,
   name: string,
   build: (folder: string) => Promise<Meta>,
-): Promise<CacheEntry<Meta>> => {
+): Promise<{ folder: string; meta: Meta; built: boolean; problem?: string | undefined }> => {
   const folder = join(root, name)
   await makeRoot(root)
   let problem = (await removeUnfinished(root, name)) ? 'unfinished' : undefined
@@ -149,5 +141,40 @@ export const cacheEntry = async <Meta>(
     throw new ConfigError(`${fault} while writing the cache of encoded examples in ${root}. Free space, ${elsewhere}.`)
   }
   await makeRoom(root, name)
-  return { folder, meta: meta as Meta, built: true, ...(problem === undefined ? {} : { problem }) }
+  return { folder, meta: meta as Meta, built: true, problem }
 }
+
+/** SHA-256 of every file below a path, by its path. */
+export const contentOf = async (path: string): Promise<{ [file: string]: string }> => {
+  const hashes: { [file: string]: string } = {}
+  for (const file of await expandFiles(path, [''])) hashes[file] = await sha256File(file)
+  return hashes
+}
+
+/**
+ * Folders of the code that reads and encodes records. In a built package they hold what is exported and started, which
+ * imports the rest by names that are hashes of it.
+ */
+const codeFolders = ['../../files/', '../../tokenizers/', '../../tasks/', './']
+let code: Promise<string> | undefined
+
+/** A hash of the code that reads and encodes, so that another version of it does not use what this one made. */
+export const codeHash = (): Promise<string> => {
+  code ??= (async () => {
+    const hashes: string[] = []
+    for (const folder of codeFolders) {
+      const files = await expandFiles(fileURLToPath(new URL(folder, import.meta.url)), ['.ts', '.js'])
+      for (const file of files) if (!/\.d\.ts$|\.test\.\w+$/.test(file)) hashes.push(sha256(await readFile(file)))
+    }
+    return sha256(hashes.join())
+  })()
+  return code
+}
+
+/** A hash of all of a tokenizer that changes ids. */
+export const tokenizerHash = (tokenizer: Tokenizer): string => {
+  const { special, maxLength, truncationSide, chatTemplate, config } = tokenizer
+  return sha256(JSON.stringify([tokenizer.toJson(), special, maxLength, truncationSide, chatTemplate, config]))
+}
+
+export const keyOf = (...parts: readonly unknown[]): string => sha256(JSON.stringify(parts)).slice(0, 32)

@@ -1,26 +1,31 @@
 // Encodes the training records of a run into the cache, in a thread that reads and in others that encode. The bytes do not depend on the
 // number of threads.
+
 import { loadTokenizer } from '../../checkpoint/index.ts'
 import { BatchChannel, runPool } from '../../core/index.ts'
 import { findTask, type PreparedTask, type PrepareOptions, type TaskRecord } from '../../tasks/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
-import { isInShare, isValidation } from '../engine/data-splits.ts'
 import { useModules } from '../use-modules.ts'
-import { cacheEntry } from './cache-entry.ts'
-import { keyOf, tokenizerHash } from './content-key.ts'
-import { addTally, batchRecords, createBatchEncoder, type EncodingTally, noRecords } from './encode-records.ts'
+import { cacheEntry, keyOf, tokenizerHash } from './cache-entry.ts'
 import { checksum, ExampleEncoder, type Shape } from './example-codec.ts'
 import { batchNumbers, type ExampleBytes, ExampleFileWriter } from './example-file.ts'
+import {
+  addTally,
+  batchRecords,
+  createBatchEncoder,
+  type EncodingTally,
+  isInShare,
+  isValidation,
+  noRecords,
+} from './run-data.ts'
 import { type RecordsRequest, streamRecords } from './survey-records.ts'
 
 /** How a task encodes. Plain data, for other threads. */
 export interface EncodingRequest extends Pick<RecordsRequest, 'task' | 'config' | 'use'> {
-  /** Folder of the tokenizer. */
   tokenizer: string
   options: Pick<PrepareOptions, 'maxLength' | 'headOptions' | 'facts'>
 }
 
-/** What is encoded, and where it goes. */
 export interface ExamplesRequest extends RecordsRequest, EncodingRequest {
   /** Key of the survey of the same records. */
   survey: string
@@ -28,40 +33,33 @@ export interface ExamplesRequest extends RecordsRequest, EncodingRequest {
   workers: number
 }
 
-/** Records on their way to a thread that encodes. */
 export interface RecordBatch {
   records: TaskRecord[]
   /** Number of each record's file. */
   files: number[]
 }
 
-/** A batch as bytes. */
 export interface EncodedBytes extends ExampleBytes {
   tally: EncodingTally
 }
 
-/** What is known of a file of examples. */
-export interface ExamplesMeta {
+/** A file of examples, and what is known of it. */
+export interface ExamplesResult {
   length: number
   shapes: readonly Shape[]
   files: string[]
   tally: EncodingTally
-}
-
-export interface ExamplesResult extends ExamplesMeta {
   folder: string
   built: boolean
-  problem?: string
+  problem?: string | undefined
 }
 
-/** The task of a request, bound to its tokenizer. */
 export const openTask = async ({ task, config, use, tokenizer: folder, options }: EncodingRequest) => {
   await useModules(use)
   const tokenizer: Tokenizer = await loadTokenizer(folder)
   return { tokenizer, prepared: findTask(task).prepare(tokenizer, config, options) }
 }
 
-/** A function that turns batches of records into bytes. */
 export const createBytesEncoder = (prepared: PreparedTask, encoder: ExampleEncoder) => {
   const encode = createBatchEncoder(prepared)
   return ({ records, files }: RecordBatch): EncodedBytes => {
@@ -132,7 +130,7 @@ async function* encodedBytes(
   for await (const bytes of results) yield { bytes, shapes }
 }
 
-const fill = async (request: ExamplesRequest, prepared: PreparedTask, folder: string): Promise<ExamplesMeta> => {
+const fill = async (request: ExamplesRequest, prepared: PreparedTask, folder: string) => {
   const { data, validation, validationShare, share, config, progress } = request
   const channel = new BatchChannel<RecordBatch>()
   const batches = new Batches((batch) => channel.put(batch))

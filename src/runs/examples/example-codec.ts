@@ -189,7 +189,6 @@ const widthOf = (values: Uint32Array): number => {
   return all > 0xff ? 2 : 1
 }
 
-/** Reads the value that `ExampleEncoder.add` wrote. */
 export class ExampleDecoder {
   readonly #shapes: readonly Shape[]
   #bytes: Buffer = Buffer.alloc(0)

@@ -4,8 +4,8 @@ import { closeSync, openSync, readSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DataError } from '../../core/index.ts'
-import type { RecordPlace } from '../engine/data-splits.ts'
 import { checksum, ExampleDecoder, type Shape } from './example-codec.ts'
+import type { RecordPlace } from './run-data.ts'
 
 const dataFile = 'examples.bin'
 const indexFile = 'index.bin'
@@ -22,7 +22,6 @@ export interface ExampleBytes {
   numbers: Uint32Array
 }
 
-/** Writes examples in their order. */
 export class ExampleFileWriter {
   readonly #data: FileHandle
   readonly #index: FileHandle
@@ -67,7 +66,6 @@ const damaged = (path: string): DataError =>
     path,
   )
 
-/** Examples that are read when they are asked for. */
 export class ExampleFile<Example> {
   readonly length: number
   readonly #path: string

@@ -8,11 +8,10 @@ import type { BuildContext } from '../engine/run-kind.ts'
 import { exampleCache } from './cache-entry.ts'
 import type { DataWork } from './data-worker.ts'
 import type { EncodingRequest, ExamplesResult } from './encode-data.ts'
-import type { EncodedSet } from './encode-records.ts'
 import { ExampleFile } from './example-file.ts'
+import type { EncodedSet } from './run-data.ts'
 import { type RecordsRequest, type SurveyResult, ValidationFile } from './survey-records.ts'
 
-/** The settings that decide how data is read. */
 export interface DataSettings extends Pick<RecordsRequest, 'data' | 'validation' | 'validationShare' | 'share'> {
   task: string
   use?: readonly string[] | undefined
@@ -75,20 +74,8 @@ const inThread = async <Result>(
 const describeProblem = (what: string, problem: string | undefined): string[] =>
   problem === undefined ? [] : [`The cache of ${what} was ${problem}: made again.`]
 
-/** The records of a run after the first look, and how they are encoded. */
-export interface LargeData {
-  survey: SurveyResult
-  validation: ValidationFile
-  notes: string[]
-  encode(request: Omit<EncodingRequest, 'task' | 'config' | 'use'>): Promise<EncodedSet>
-}
-
-/** Looks at the records of a run. @throws DataError with file and line */
-export const openLargeData = async (
-  settings: DataSettings,
-  config: object,
-  context: BuildContext,
-): Promise<LargeData> => {
+/** Looks at the records of a run, which are encoded later. @throws DataError with file and line */
+export const openLargeData = async (settings: DataSettings, config: object, context: BuildContext) => {
   const { task, data, validation, validationShare, share, use = [], workers } = settings
   const cache = exampleCache()
   const shared = { task, config, data, validation, validationShare, share, use: [...use], cache }
@@ -97,7 +84,7 @@ export const openLargeData = async (
     survey,
     validation: new ValidationFile(survey.folder, survey.all.records - survey.trained.records),
     notes: describeProblem('what was read', survey.problem),
-    async encode(request) {
+    async encode(request: Omit<EncodingRequest, 'task' | 'config' | 'use'>): Promise<EncodedSet> {
       const started = performance.now()
       const found = await inThread<ExamplesResult>(
         (progress) => ({ encode: { ...shared, ...request, survey: survey.key, workers, progress } }),

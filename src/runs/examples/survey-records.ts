@@ -16,10 +16,9 @@ import {
   type TaskDefinition,
   type TaskRecord,
 } from '../../tasks/index.ts'
-import { contentHash, expectBothParts, expectShare, isInShare, isValidation } from '../engine/data-splits.ts'
 import { useModules } from '../use-modules.ts'
-import { cacheEntry } from './cache-entry.ts'
-import { codeHash, contentOf, keyOf } from './content-key.ts'
+import { cacheEntry, codeHash, contentOf, keyOf } from './cache-entry.ts'
+import { contentHash, expectBothParts, expectShare, isInShare, isValidation } from './run-data.ts'
 
 /** How the records of a run are read. Plain data, for other threads. */
 export interface RecordsRequest {
@@ -32,14 +31,12 @@ export interface RecordsRequest {
   share: number
   /** Modules that register the task. */
   use: readonly string[]
-  /** Folder of the cache. */
   cache: string
   /** Counts the records read so far. */
   progress: Int32Array
 }
 
-/** What is known of the records after the first look. */
-export interface Survey {
+interface Survey {
   /** Statistics of the training records, and of all. */
   trained: RecordStatistics
   all: RecordStatistics
@@ -51,14 +48,12 @@ export interface Survey {
   validationReport: ReadReport | undefined
 }
 
-/** The survey, and where it is kept. */
 export interface SurveyResult extends Survey {
   key: string
   folder: string
-  /** SHA-256 of the files of the data. */
   hashes: { [file: string]: string }
   built: boolean
-  problem?: string
+  problem?: string | undefined
 }
 
 const surveyFile = 'survey.bin'
@@ -66,7 +61,6 @@ const validationFile = 'validation.bin'
 const readBytes = promisify(read)
 const chunkRecords = 500
 
-/** Calls `onRecord` with each record of a path, in order. */
 export const streamRecords = async (
   task: TaskDefinition,
   path: string,
@@ -86,7 +80,6 @@ export const streamRecords = async (
   return report
 }
 
-/** Writes records in chunks that are read one at a time. */
 class ChunkWriter {
   readonly #file: Awaited<ReturnType<typeof open>>
   #chunk: TaskRecord[] = []

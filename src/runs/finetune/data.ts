@@ -1,47 +1,62 @@
-// Reads what a fine-tuning run starts from: task, tokenizer, and the records to train and to validate on. Independent of task and variant.
+// What a fine-tuning run starts from: task, tokenizer, and the records to train and to validate on, which are encoded, and their classes resampled,
+// once the model is known. Independent of task and variant. Writes nothing.
+
+import type { AppliedAdapter } from '../../adapters/index.ts'
 import { loadTokenizer, type ModelTokenizer } from '../../checkpoint/index.ts'
-import type { HeadOptions, HeadType } from '../../models/index.ts'
+import { ConfigError } from '../../core/index.ts'
+import type { HeadOptions, HeadType, Model } from '../../models/index.ts'
 import {
+  addSums,
+  addTargets,
+  expectFewSkipped,
+  expectPositions,
   mergeStatistics,
+  noTargets,
   type PreparedTask,
   type PrepareOptions,
   type RecordSource,
   type RecordStatistics,
   recordsInMemory,
+  scaleSums,
   statisticsOf,
+  type TargetSums,
   type TaskDefinition,
+  type TaskExample,
   type TaskRecord,
+  taskMaxLength,
 } from '../../tasks/index.ts'
 import { findBase } from '../engine/base-files.ts'
+import { isSplit, splitByLabel } from '../engine/folds.ts'
+import { type BuildContext, once } from '../engine/run-kind.ts'
+import { isCached, openLargeData } from '../examples/large-data.ts'
 import {
   describeOverlap,
   describeShare,
   describeSkipped,
   describeTaken,
   describeUnread,
+  type EncodedSet,
+  encodeInMemory,
+  type MixedExamples,
+  type MixedSet,
+  mixExamples,
   readSplits,
   takeShare,
-} from '../engine/data-splits.ts'
-import { isSplit, splitByLabel } from '../engine/folds.ts'
-import type { BuildContext } from '../engine/run-kind.ts'
-import { type EncodedSet, encodeInMemory } from '../examples/encode-records.ts'
-import { isCached, openLargeData } from '../examples/large-data.ts'
-import { labelNotes } from './label-notes.ts'
+} from '../examples/run-data.ts'
 import { type FinetuneRecipe, type RecipeSet, setsOf, taskOf } from './recipe.ts'
 import {
   expectOtherFiles,
   expectSameLabels,
   joinValidation,
+  labelNotes,
   notesOfSets,
   overlapOfSets,
   type ValidationSet,
 } from './several-sets.ts'
 
-/** The data of a fine-tuning run. */
 export interface FinetuneData {
   task: TaskDefinition
   config: object
-  /** Folder or file of the base. */
   base: string
   /** Folder of an adapter on the base that training begins with. */
   start: string | undefined
@@ -52,19 +67,15 @@ export interface FinetuneData {
   validation: RecordSource
   /** The data sets that validation records are of; empty for a single one. */
   validationSets: readonly ValidationSet[]
-  /** Statistics of the training records. */
   trained: RecordStatistics
-  /** Files that records were read from. */
   files: readonly string[]
   /** SHA-256 of files, where it is known. */
   hashes: { readonly [file: string]: string }
   headOptions: Partial<HeadOptions>
   notes: string[]
-  /** Closes the validation records. */
   close(): void
 }
 
-/** Data whose records are in memory. */
 export interface InMemoryData extends FinetuneData {
   train: TaskRecord[]
 }
@@ -73,7 +84,7 @@ export interface InMemoryData extends FinetuneData {
 type EncodeOptions = Pick<PrepareOptions, 'maxLength' | 'headOptions' | 'facts'>
 
 /** A data set whose training records are encoded when the model is known. */
-export interface TrainingSet extends RecipeSet {
+interface TrainingSet extends RecipeSet {
   encode(prepared: PreparedTask, options: EncodeOptions): Promise<EncodedSet>
 }
 
@@ -82,7 +93,6 @@ export interface TrainingData extends FinetuneData {
   sets: readonly TrainingSet[]
 }
 
-/** What is known of a data set after it was read. */
 interface ReadSet {
   set: RecipeSet
   /** Statistics of the training records, and of all. */
@@ -134,7 +144,6 @@ const partOf = ({ config }: RecipeSet): string => {
   return JSON.stringify([split, folders])
 }
 
-/** What is known of all data sets together. */
 const joinSets = async (
   { task, config }: Pick<FinetuneData, 'task' | 'config'>,
   read: readonly ReadSet[],
@@ -195,7 +204,6 @@ const readSet = async (
   }
 }
 
-/** Reads all records into memory. */
 const readInMemory = async (recipe: FinetuneRecipe): Promise<{ data: FinetuneData; sets: readonly SetInMemory[] }> => {
   const parts = await openParts(recipe)
   const sets: SetInMemory[] = []
@@ -270,3 +278,160 @@ export const openTrainingData = async (recipe: FinetuneRecipe, context: BuildCon
   for (const set of declared) sets.push(await openLargeSet(set, recipe, parts.tokenizerFolder, context))
   return { ...parts, ...(await joinSets(parts, sets)), sets: sets.map(({ set, encode }) => ({ ...set, encode })) }
 }
+
+/** Weight of a class with so many examples. */
+const weights = { balanced: () => 1, sqrt: Math.sqrt } satisfies Record<string, (count: number) => number>
+type Resampling = keyof typeof weights
+
+/**
+ * Divides the examples of data sets by class. It reads each of them once.
+ * @throws ConfigError for data sets with shares of their own, and for tasks whose examples have no class
+ */
+const classSets = (
+  given: readonly MixedSet<TaskExample>[],
+  prepared: PreparedTask,
+  labels: readonly string[],
+  how: Resampling,
+): { sets: MixedSet<TaskExample>[]; targets: TargetSums[] } => {
+  if (given.some(({ weight, maxEpochs, maxExamples }) => (weight ?? maxEpochs ?? maxExamples) !== undefined))
+    throw new ConfigError(
+      '`resample` and shares of data sets (`weight`, `maxExamples`, `maxEpochs`) both decide how often examples come: remove one.',
+    )
+  const rows = prepared.generation === undefined ? prepared.rows : undefined
+  if (rows?.kind !== 'class')
+    throw new ConfigError(
+      '`resample` needs a task with one class per example, such as sequence-classification with one label: remove it.',
+    )
+  if (rows.weights !== undefined)
+    throw new ConfigError(
+      'Expected `resample` or `settings.classWeights`, got both, which would count rare classes twice. Remove one.',
+    )
+  const ends: number[] = []
+  for (const { examples } of given) ends.push((ends.at(-1) ?? 0) + examples.length)
+  // Numbers among all examples, as objects of millions of them would take memory.
+  const members: number[][] = labels.map(() => [])
+  const targets = labels.map(() => noTargets(rows))
+  const find = (member: number): [MixedSet<TaskExample>, number] => {
+    const set = ends.findIndex((end) => member < end)
+    return [given[set], member - (ends[set - 1] ?? 0)]
+  }
+  for (let member = 0; member < (ends.at(-1) ?? 0); member++) {
+    const [{ examples }, index] = find(member)
+    const example = examples.at(index) as TaskExample
+    const own = rows.targets(example)
+    if (own.length !== 1)
+      throw new ConfigError(`\`resample\` needs one class per example, got ${own.length} of them. Remove it.`)
+    // Examples whose class is not known are not trained on.
+    const label = own[0]
+    if (Number.isNaN(label)) continue
+    members[label].push(member)
+    addTargets(rows, targets[label], example)
+  }
+  const known = labels.flatMap((name, label) => (members[label].length > 0 ? [{ name, label }] : []))
+  return {
+    sets: known.map(({ name, label }) => ({
+      name,
+      weight: weights[how](members[label].length),
+      examples: {
+        length: members[label].length,
+        at: (i) => {
+          const [{ examples }, index] = find(members[label][i])
+          return examples.at(index)
+        },
+      },
+      placeOf: (i) => {
+        const [{ placeOf }, index] = find(members[label][i])
+        return placeOf(index)
+      },
+    })),
+    targets: known.map(({ label }) => targets[label]),
+  }
+}
+
+export interface EncodedRecords {
+  prepared: PreparedTask
+  mixed: MixedExamples<TaskExample>
+  /** Sums of the targets, each set as often as it is trained on. */
+  targets: TargetSums | undefined
+  maxLength: number
+  notes: string[]
+  close(): void
+}
+
+const describeTruncated = ({ tally, examples }: EncodedSet, maxLength: number): string[] =>
+  tally.truncated === 0
+    ? []
+    : [`${tally.truncated} of ${examples.length} examples are longer than ${maxLength} tokens and are truncated.`]
+
+/**
+ * Encodes the records of all data sets for a model.
+ * @throws DataError for records that cannot be encoded, ConfigError for more tokens than the model has positions
+ */
+export const encodeRecords = async (
+  recipe: FinetuneRecipe,
+  { task, config, tokenizer, trained, sets }: TrainingData,
+  { model, virtualTokens }: Pick<AppliedAdapter, 'virtualTokens'> & { model: Model },
+  context: BuildContext,
+): Promise<EncodedRecords> => {
+  const maxLength = recipe.maxLength ?? taskMaxLength(model, tokenizer, task) - virtualTokens
+  expectPositions(model.facts, maxLength, virtualTokens)
+  const { causal, maxPositions, decoderStartTokenId } = model.facts
+  const options = { maxLength, headOptions: model.headOptions, facts: { causal, maxPositions, decoderStartTokenId } }
+  const prepare = (own: object) => task.prepare(tokenizer, own, { ...options, trainedOn: trained })
+  const prepared = prepare(config)
+  const ofSets = sets.map((set) => (set.config === config ? prepared : prepare(set.config)))
+  const { done: encoded, close } = await once(context, 'encoded', async () => {
+    const done: EncodedSet[] = []
+    for (const [i, set] of sets.entries()) {
+      const one = await set.encode(ofSets[i], options)
+      // Encoding adds to the notes of the prepared task.
+      done.push({ ...one, notes: [...one.notes, ...(ofSets[i].notes ?? [])] })
+    }
+    const closeAll = () => {
+      for (const one of done) one.close()
+    }
+    return { done, close: closeAll }
+  })
+  for (const [i, { tally }] of encoded.entries())
+    expectFewSkipped(tally.skipped, tally.records, ofSets[i].maxSkipped ?? 1, sets[i].path)
+  const { seed, dataTemperature: temperature, resample } = recipe
+  const declared = sets.map((set, i) => ({
+    ...set,
+    examples: encoded[i].examples,
+    placeOf: (index: number) => encoded[i].placeOf(index),
+  }))
+  if (resample !== undefined && temperature !== undefined)
+    throw new ConfigError('Expected `resample` or `dataTemperature`, got both. Remove one.')
+  const byClass = resample && classSets(declared, prepared, model.headOptions.labels, resample)
+  const mixed = mixExamples(byClass?.sets ?? declared, { seed, temperature })
+  const sizes = byClass?.sets.map(({ examples }) => examples.length) ?? encoded.map(({ examples }) => examples.length)
+  const notes = sets.map(({ name }, i) => ({
+    name,
+    notes: [
+      ...encoded[i].notes,
+      ...describeSkipped(encoded[i].tally.skipped),
+      ...describeTruncated(encoded[i], maxLength),
+    ],
+  }))
+  return {
+    prepared,
+    mixed,
+    targets: mixedTargets(byClass?.targets ?? encoded.map(({ tally }) => tally.targets), sizes, mixed),
+    maxLength,
+    notes: [...notesOfSets(notes), ...mixed.notes],
+    close,
+  }
+}
+
+/** Targets of all sets, each as often as its examples come in an epoch. */
+const mixedTargets = (
+  targets: readonly (TargetSums | undefined)[],
+  sizes: readonly number[],
+  { examples }: MixedExamples<TaskExample>,
+): TargetSums | undefined =>
+  targets
+    .map((sums, i) => sums && scaleSums(sums, examples[i] / sizes[i]))
+    .reduce((sum, next) => {
+      if (sum !== undefined && next !== undefined) addSums(sum, next)
+      return sum ?? next
+    })

@@ -21,14 +21,17 @@ import {
 import { runFiles } from '../../tracking/index.ts'
 import { exportAdapted, withUntrainedBase } from '../engine/adapted-base.ts'
 import type { FinalScores } from '../engine/run-kind.ts'
-import { type FinalEvaluation, measureSpecialist } from './after-training.ts'
 import type { FinetuneData } from './data.ts'
-import { inspectAdvice } from './inspect-advice.ts'
 import type { FinetuneRecipe } from './recipe.ts'
 import { type SpecialistTask, samplesOf, writeTask, writeTextFiles } from './specialist-files.ts'
-import { EvaluationDraft, SetScores } from './write-evaluation.ts'
+import {
+  EvaluationDraft,
+  type FinalEvaluation,
+  inspectAdvice,
+  measureSpecialist,
+  SetScores,
+} from './write-evaluation.ts'
 
-/** What the evaluation and the export of a specialist need. */
 export interface Specialist {
   recipe: FinetuneRecipe
   data: FinetuneData
@@ -41,14 +44,12 @@ export interface Specialist {
 /** Writes a model into a folder, with more files beside the weights. */
 type Save = (folder: string, addFiles: (folder: string) => Promise<void>) => Promise<void>
 
-/** How validation records are scored. */
 interface EvaluationSettings {
   maxLength: number
   /** Tasks that generate text answer this many records, the first ones. */
   answers: number
   /** Score the first ones only (default: all). */
   limit?: number | undefined
-  /** The processes that divide the records. */
   group?: ProcessGroup | undefined
   /** Whether scores have confidence intervals (default: true). */
   intervals?: boolean

@@ -21,27 +21,29 @@ import {
   taskFeatures,
   taskPooling,
 } from '../../features/index.ts'
-import type { HeadType } from '../../models/index.ts'
 import {
   firstRecords,
   type PreparedTask,
   type PrepareOptions,
   scoreIntervalsByTurns,
-  type TaskDefinition,
   type TaskRecord,
   taskMaxLength,
 } from '../../tasks/index.ts'
 import { runFiles } from '../../tracking/index.ts'
 import { forwardFlopsPerToken } from '../../training/index.ts'
-import { hashesOf } from '../engine/data-splits.ts'
-import { expectSameRun } from '../engine/group-checks.ts'
 import type { FinalScores, FitContext, FitResult, NonIterativeFit } from '../engine/run-kind.ts'
-import { type FinalEvaluation, measureSpecialist } from './after-training.ts'
+import { expectSameRun } from '../engine/run-limits.ts'
+import { hashesOf } from '../examples/run-data.ts'
 import { type InMemoryData, readFinetuneData } from './data.ts'
-import { inspectAdvice } from './inspect-advice.ts'
-import type { FinetuneRecipe } from './recipe.ts'
+import type { FinetuneRecipe, NonIterativeVariant } from './recipe.ts'
 import { type SpecialistTask, writeTask } from './specialist-files.ts'
-import { EvaluationDraft, SetScores } from './write-evaluation.ts'
+import {
+  EvaluationDraft,
+  type FinalEvaluation,
+  inspectAdvice,
+  measureSpecialist,
+  SetScores,
+} from './write-evaluation.ts'
 
 /** Time between two lines of progress. */
 const lineMs = 10_000
@@ -214,7 +216,7 @@ const saveFit = async (
     ...initSeed,
     precision: featurePrecision(recipe),
     task: task.type,
-    head: headOf(task),
+    head: [task.head].flat()[0],
     headOptions: { ...headOptions, ...measured.headOptions },
     layer: settings.layer,
     pooling,
@@ -237,10 +239,8 @@ const saveFit = async (
   return scores
 }
 
-const headOf = ({ head }: TaskDefinition): HeadType => (typeof head === 'string' ? head : head[0])
-
 /** The work of the variant `feature-based`. Processes of a group divide the extraction; the first one fits, scores and writes. */
-export const fitFeatures =
+const fitFeatures =
   (recipe: FinetuneRecipe): NonIterativeFit =>
   async (context): Promise<FitResult> => {
     if (recipe.frozenWeights !== 'float32')
@@ -289,3 +289,11 @@ export const fitFeatures =
       }
     })
   }
+
+const fits: Record<NonIterativeVariant, (recipe: FinetuneRecipe) => NonIterativeFit> = {
+  'feature-based': fitFeatures,
+}
+
+/** The work of each variant without steps; undefined for variants that train in steps. */
+export const nonIterativeFits: Readonly<Record<string, ((recipe: FinetuneRecipe) => NonIterativeFit) | undefined>> =
+  fits

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { labelNotes } from './label-notes.ts'
+import { labelNotes } from './several-sets.ts'
 
 it('lists the labels with their counts, and those that look the same', () => {
   expect(labelNotes(new Map())).toEqual([])

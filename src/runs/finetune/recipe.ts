@@ -1,7 +1,8 @@
-// The recipe of a fine-tuning run, checked once. Independent of single tasks and variants.
+// The recipe of a fine-tuning run, checked once, and the names of all variants. Independent of single tasks and variants.
 import { isDeepStrictEqual } from 'node:util'
 import { z } from 'zod'
-import { ConfigError, show } from '../../core/index.ts'
+import { type AdapterDefinition, type AdapterType, adapters, type MethodFamily } from '../../adapters/index.ts'
+import { ConfigError, openEnum, show } from '../../core/index.ts'
 import { anyTaskSettings, findTask, type TaskDefinition, taskConfig, taskTypeSchema } from '../../tasks/index.ts'
 import { trainingSchema } from '../../training/index.ts'
 import { baseFields } from '../engine/base-settings.ts'
@@ -9,7 +10,23 @@ import { type DataSet, dataField, dataSetsOf } from '../engine/data-sets.ts'
 import { expectSplit } from '../engine/folds.ts'
 import { distillationSchema } from '../engine/teacher.ts'
 import { withUserCode } from './user-task.ts'
-import { variantSchema } from './variant-names.ts'
+
+/** Variants that fit an estimator to features of the frozen base; `feature-learning.ts` has the work of each. */
+export const nonIterativeVariants = ['feature-based'] as const
+export type NonIterativeVariant = (typeof nonIterativeVariants)[number]
+
+/** Any variant; those that packages register are accepted as well. */
+const variantSchema = openEnum<AdapterType | NonIterativeVariant>(() => [
+  ...Object.keys(adapters),
+  ...nonIterativeVariants,
+])
+
+/** The family of a variant, which comparisons draw alike. */
+export const variantFamily = (variant: string): MethodFamily => {
+  if ((nonIterativeVariants as readonly string[]).includes(variant)) return 'features'
+  const method = (adapters as Partial<Record<string, AdapterDefinition>>)[variant]
+  return method?.family ?? 'adapter'
+}
 
 /** The schema of a fine-tuning recipe; flags, help and run.json follow from it. */
 export const finetuneSchema = trainingSchema.extend({
@@ -200,7 +217,6 @@ const configOfSet = (recipe: FinetuneRecipe, { name, dataset, settings = {} }: D
   return own
 }
 
-/** A data set of a recipe with all that its reading depends on. */
 export interface RecipeSet extends Pick<DataSet, 'name' | 'path' | 'weight' | 'maxExamples' | 'maxEpochs'> {
   /** Settings of the task, its own included. */
   config: object

@@ -1,10 +1,10 @@
-// What several data sets of one run have to agree on, and their validation records together. Independent of the task and of where records are.
+// What several data sets of one run have to agree on, what is said of their labels, and their validation records together. Independent of the
+// task and of where records are.
 import { realpath } from 'node:fs/promises'
 import { ConfigError, DataError } from '../../core/index.ts'
 import type { RecordSource, RecordStatistics, TaskDefinition, TaskRecord } from '../../tasks/index.ts'
-import { contentHash } from '../engine/data-splits.ts'
+import { contentHash } from '../examples/run-data.ts'
 
-/** A data set of a run, and how many validation records it has. */
 export interface ValidationSet {
   name: string
   count: number
@@ -16,38 +16,19 @@ export function* turnsOf(sets: readonly Pick<ValidationSet, 'count'>[]): Generat
   for (let turn = 0; turn < longest; turn++) for (const [i, { count }] of sets.entries()) if (turn < count) yield i
 }
 
-/** Records of a source one after the other. */
-class RecordReader {
-  readonly #chunks: AsyncIterator<readonly TaskRecord[]>
-  #chunk: readonly TaskRecord[] = []
-  #at = 0
-
-  constructor(source: RecordSource, size: number) {
-    this.#chunks = source.chunks(size)[Symbol.asyncIterator]()
-  }
-
-  async next(): Promise<TaskRecord | undefined> {
-    if (this.#at === this.#chunk.length) {
-      this.#at = 0
-      this.#chunk = (await this.#chunks.next()).value ?? []
-    }
-    return this.#chunk[this.#at++]
-  }
-
-  async close(): Promise<void> {
-    await this.#chunks.return?.()
-  }
+async function* recordsOf(source: RecordSource, size: number): AsyncGenerator<TaskRecord, void, undefined> {
+  for await (const chunk of source.chunks(size)) yield* chunk
 }
 
 async function* joinedRecords(
   sets: readonly { name: string; records: RecordSource }[],
   size: number,
 ): AsyncGenerator<readonly TaskRecord[], void, undefined> {
-  const readers = sets.map(({ records }) => new RecordReader(records, Math.ceil(size / sets.length)))
+  const readers = sets.map(({ records }) => recordsOf(records, Math.ceil(size / sets.length)))
   let chunk: TaskRecord[] = []
   try {
     for (const set of turnsOf(sets.map(({ records }) => ({ count: records.length })))) {
-      const record = (await readers[set].next()) as TaskRecord
+      const record = (await readers[set].next()).value as TaskRecord
       chunk.push({ ...record, id: `${sets[set].name}/${record.id}` })
       if (chunk.length < size) continue
       yield chunk
@@ -55,7 +36,7 @@ async function* joinedRecords(
     }
     if (chunk.length > 0) yield chunk
   } finally {
-    for (const reader of readers) await reader.close()
+    for (const reader of readers) await reader.return()
   }
 }
 
@@ -155,4 +136,44 @@ export const expectWithinLimits = (epochs: number | undefined, most: number, par
   throw new ConfigError(
     `Expected at most ${shown} for \`budget.epochs\`, as every ${part === 'set' ? 'data set' : part} has \`maxEpochs\` and together they allow no more, got ${epochs ?? 'none'}. Lower it, or leave a ${part} without \`maxEpochs\`.`,
   )
+}
+
+const shown = 20
+
+/** Labels that a person would call the same: they differ in case or in surrounding white space only. */
+const alike = (labels: readonly string[]): string[][] => {
+  const groups = new Map<string, string[]>()
+  for (const label of labels) {
+    const key = label.trim().toLowerCase()
+    groups.set(key, [...(groups.get(key) ?? []), label])
+  }
+  return [...groups.values()].filter(({ length }) => length > 1)
+}
+
+/** Whether -1 is a label beside the numbers of classes: data sets of Hugging Face have it where a label is not known. */
+const hasUnknown = (labels: readonly string[]): boolean =>
+  labels.length > 1 && labels.includes('-1') && labels.every((label) => label === '-1' || /^\d+$/.test(label))
+
+/** What may be a mistake in these labels: some that are spelt alike, and -1 among numbers of classes. Empty where nothing is. */
+export const doubtfulLabels = (labels: readonly string[]): string[] => [
+  ...alike(labels).map(
+    (same) =>
+      `The labels ${same.map((label) => JSON.stringify(label)).join(' and ')} differ only in case or white space, and are different classes here. If they mean the same, spell them alike.`,
+  ),
+  ...(hasUnknown(labels)
+    ? [
+        'The label -1 is a class like the others here. Data sets of Hugging Face have it in records without a label: if yours does, leave those records out.',
+      ]
+    : []),
+]
+
+/** `Labels of the training records: positive 305, negative 295.`, the most frequent first, and lines for labels that may be mistakes. */
+export const labelNotes = (counts: ReadonlyMap<string, number>): string[] => {
+  if (counts.size === 0) return []
+  const listed = [...counts]
+    .sort(([, a], [, b]) => b - a)
+    .slice(0, shown)
+    .map(([label, count]) => `${label} ${count}`)
+  const others = counts.size > shown ? ` and ${counts.size - shown} more` : ''
+  return [`Labels of the training records: ${listed.join(', ')}${others}.`, ...doubtfulLabels([...counts.keys()])]
 }

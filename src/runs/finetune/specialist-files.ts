@@ -43,7 +43,7 @@ export const readTask = async (folder: string): Promise<SpecialistTask | undefin
 }
 
 /** Writes the chat template into both places where readers look for it: tokenizer_config.json and chat_template.jinja. */
-export const writeChatTemplate = async (folder: string, template: string): Promise<void> => {
+const writeChatTemplate = async (folder: string, template: string): Promise<void> => {
   const path = join(folder, 'tokenizer_config.json')
   const fields = JSON.parse(await readFile(path, 'utf8').catch(() => '{}')) as object
   await writeFile(path, json({ ...fields, chat_template: template }))
@@ -74,7 +74,7 @@ export interface SavedSample {
   after: string
 }
 
-export interface SamplesInput {
+interface SamplesInput {
   promptOf(record: TaskRecord): string
   /** Predictions of the base for the same records. */
   before: readonly TaskPrediction[] | undefined

@@ -15,8 +15,8 @@ import {
 } from '../../tasks/index.ts'
 import { Tensor } from '../../tensor/index.ts'
 import { registerMetricInfo } from '../../tracking/index.ts'
-import { functionOf } from '../engine/recipe-functions.ts'
-import { callAndWait, callNow, type UserCall } from '../engine/user-code.ts'
+import { callableOf, functionOf } from '../engine/recipe-functions.ts'
+import { callAndWait, callNow, callOf } from '../engine/user-code.ts'
 
 /** Reads a path: rows with the columns that the settings of the task name. */
 export type RecipeReader = (path: string) => readonly object[] | Promise<readonly object[]>
@@ -27,12 +27,11 @@ type LossOf = Criterion['loss']
 export type RecipeLoss = (model: Model, batch: Batch, standard: () => ReturnType<LossOf>) => ReturnType<LossOf>
 
 /** The score of a prediction for a record; the metric is the mean. */
-export type ScorePrediction = (record: never, prediction: never) => number
+type ScorePrediction = (record: never, prediction: never) => number
 
 /** A metric of a recipe: a function, whose name it has, of which higher is better, or an object that says more. */
 export type RecipeMetric = ScorePrediction | { name: string; direction?: 'higher' | 'lower'; score: ScorePrediction }
 
-/** What a fine-tuning recipe may have of a user's code. */
 interface UserTaskRecipe {
   out: string
   recipeFile?: string | undefined
@@ -44,24 +43,11 @@ interface UserTaskRecipe {
 
 const nameOf = (input: unknown): string => String((input as { name?: unknown }).name)
 
-const callOf = (
-  noun: string,
-  input: unknown,
-  { out, recipeFile, callbackSeconds: seconds }: UserTaskRecipe,
-): UserCall => ({
-  noun,
-  name: nameOf(input),
-  out,
-  recipeFile,
-  seconds,
-})
-
 /** Reads rows through the task, which checks their columns, and names them by the path and their number. */
 const readWith =
   (task: TaskDefinition, recipe: UserTaskRecipe): TaskDefinition['read'] =>
   async (path, config, options) => {
-    const given = functionOf(recipe.read, 'read', recipe.out) as RecipeReader | { read: RecipeReader }
-    const read: RecipeReader = typeof given === 'function' ? given : (file) => given.read(file)
+    const read = callableOf<RecipeReader>(recipe.read, 'read', recipe.out)
     const rows = await callAndWait(callOf('reader', recipe.read, recipe), () => read(path))
     if (!Array.isArray(rows) || rows.length === 0)
       throw new DataError(`Expected rows from the reader \`${nameOf(recipe.read)}\`, got ${show(rows)}.`, path)
@@ -103,8 +89,7 @@ const prepareWith =
     const prepared = task.prepare(...parts)
     const { criterion } = prepared
     const loss: LossOf = (model, batch, how) => {
-      const given = functionOf(recipe.loss, 'loss', recipe.out) as RecipeLoss | { loss: RecipeLoss }
-      const own: RecipeLoss = typeof given === 'function' ? given : (...all) => given.loss(...all)
+      const own = callableOf<RecipeLoss>(recipe.loss, 'loss', recipe.out)
       const standard = () => criterion.loss(model, batch, how)
       const found: unknown = callNow(callOf('loss', recipe.loss, recipe), () => own(model, batch, standard))
       return expectLoss(found, nameOf(recipe.loss))
@@ -115,7 +100,6 @@ const prepareWith =
     return Object.defineProperties({}, replaced) as PreparedTask
   }
 
-/** A metric of the recipe, and its value for each record. */
 interface OwnMetric {
   name: string
   score: (record: TaskRecord, prediction: TaskPrediction) => number
@@ -147,10 +131,11 @@ const scorerWith =
     const metrics = recipe.metrics.map((input): OwnMetric => {
       const given = functionOf(input, 'metrics', recipe.out) as RecipeMetric
       const { name } = given
-      const score = (typeof given === 'function' ? given : (...pair: [never, never]) => given.score(...pair)) as (
-        record: TaskRecord,
-        prediction: TaskPrediction,
-      ) => unknown
+      const score = callableOf<(record: TaskRecord, prediction: TaskPrediction) => unknown>(
+        input,
+        'metrics',
+        recipe.out,
+      )
       registerMetricInfo({ name, direction: (typeof given === 'function' ? undefined : given.direction) ?? 'higher' })
       return {
         name,

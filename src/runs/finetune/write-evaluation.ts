@@ -1,8 +1,9 @@
 // The evaluation of a specialist in the folder of its model, from its predictions as they come, with the scores of predictions that take no
-// training. Independent of the task; runs no model.
+// training and what the task measures afterwards. Independent of the task; runs no model.
 import { mkdirSync } from 'node:fs'
 import { setImmediate } from 'node:timers/promises'
-import { createRandom, LineFile } from '../../core/index.ts'
+import { createRandom, LineFile, programCall } from '../../core/index.ts'
+import type { HeadOptions } from '../../models/index.ts'
 import {
   type Baseline,
   type Measurement,
@@ -12,20 +13,56 @@ import {
   type Scorer,
   scoreIntervalsByTurns,
   scoresWithoutIntervals,
+  settingFlag,
   type TaskDefinition,
   type TaskPrediction,
   type TaskRecord,
   type TaskSummary,
 } from '../../tasks/index.ts'
 import { metricOfSet } from '../../tracking/index.ts'
-import { RecordHash } from '../engine/data-splits.ts'
-import { type ReferenceScores, writeEvaluationFiles } from '../engine/evaluation-files.ts'
-import { finalScores, untrainedBase } from '../engine/final-scores.ts'
+import { dataSetsOf } from '../engine/data-sets.ts'
+import { finalScores, type ReferenceScores, untrainedBase, writeEvaluationFiles } from '../engine/evaluation-files.ts'
 import type { FinalScores } from '../engine/run-kind.ts'
+import { RecordHash } from '../examples/run-data.ts'
+import { type FinetuneRecipe, taskOf } from './recipe.ts'
 import { turnsOf, type ValidationSet } from './several-sets.ts'
 
-/** What is scored. */
-export interface ScoredData {
+/** The words of a setting of the task; undefined for a value that no flag takes. */
+const wordsOf = (name: string, value: unknown): string[] | undefined => {
+  const flag = settingFlag('settings', name)
+  if (value === true) return [flag]
+  const values =
+    typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? Object.entries(value).map(([key, one]) => `${key}=${one}`)
+      : [value].flat()
+  return values.every((one) => typeof one === 'string' || typeof one === 'number')
+    ? values.flatMap((one) => [flag, String(one)])
+    : undefined
+}
+
+/** Longer training does not help a model whose targets do not fit its texts, which scores alone do not show. */
+export const inspectAdvice = (recipe: FinetuneRecipe): string => {
+  const [{ path, dataset = recipe.dataset, settings }] = dataSetsOf(recipe.data)
+  const { dataSettings = [] } = taskOf(recipe).task
+  const given = Object.entries({ ...recipe.settings, ...settings }).filter(
+    ([name, value]) => value !== undefined && dataSettings.includes(name),
+  )
+  const words = given.map(([name, value]) => wordsOf(name, value))
+  // Rows that a function of the recipe reads, and settings without a flag, are not what the command would read.
+  if (recipe.read !== undefined || words.includes(undefined))
+    return `Do the targets fit their texts? Read some records of ${path}, and look for equal texts with different targets.`
+  const call = programCall(
+    'inspect',
+    path,
+    ...['--task', recipe.task],
+    ...(dataset === undefined ? [] : ['--dataset', dataset]),
+    ...[recipe.use ?? []].flat().flatMap((one) => ['--use', one]),
+    ...words.flatMap((one) => one ?? []),
+  )
+  return `Do the targets fit their texts? \`${call}\` shows records, and equal texts with different labels.`
+}
+
+interface ScoredData {
   task: TaskDefinition
   config: object
   /** The data sets that validation records are of; empty for a single one. */
@@ -64,16 +101,7 @@ export class SetScores {
   }
 }
 
-/** A baseline of the task, and its scores. */
-interface ScoredBaseline {
-  baseline: Baseline
-  scorer: Scorer
-  sets: SetScores
-}
-
-/** What a draft takes down. */
-export interface DraftInput extends ScoredData {
-  /** Statistics of the training records. */
+interface DraftInput extends ScoredData {
   trained: RecordStatistics
   /** Of the references that use random numbers. */
   seed: number | string
@@ -85,7 +113,6 @@ export interface DraftInput extends ScoredData {
   samples: number
 }
 
-/** A validation record with its prediction. */
 export interface PredictedRecord {
   record: TaskRecord
   prediction: TaskPrediction
@@ -100,7 +127,7 @@ export class EvaluationDraft {
   /** Measures what is saved with the model; undefined where the task asks for nothing. */
   readonly measurement: Measurement | undefined
   readonly #input: DraftInput
-  readonly #baselines: readonly ScoredBaseline[]
+  readonly #baselines: readonly { baseline: Baseline; scorer: Scorer; sets: SetScores }[]
   readonly #hash = new RecordHash()
   #predictions: LineFile<TaskPrediction>
 
@@ -175,12 +202,54 @@ export class EvaluationDraft {
   }
 }
 
-/** What is written of an evaluation, besides predictions. */
-export interface EvaluationOutcome {
+interface EvaluationOutcome {
   result: TaskSummary
   /** Of the task about the predictions. */
   warnings: readonly string[]
   /** Scores of the base before training, with a new head as it was initialised. */
   untrained?: Pick<TaskSummary, 'metrics'> | undefined
   parameters: { trained: number; total: number }
+}
+
+export interface FinalEvaluation {
+  result: TaskSummary
+  warnings: readonly string[]
+  draft: EvaluationDraft
+}
+
+/** The result of a specialist with what the task measures on the validation records, which are read once more where predictions change. */
+export const measureSpecialist = async (
+  data: ScoredData & { validation: RecordSource },
+  { result, warnings, draft }: FinalEvaluation,
+): Promise<
+  Omit<FinalEvaluation, 'draft'> & { config: object; headOptions?: Pick<HeadOptions, 'rewardScale'> | undefined }
+> => {
+  const { task, config, labels, validation } = data
+  const measured = draft.measurement?.finish()
+  if (measured === undefined) return { result, warnings, config }
+  const { headOptions, settings, fitted, predict = (prediction: TaskPrediction) => prediction } = measured
+  if (settings === undefined) {
+    if (measured.predict !== undefined) await draft.rewrite(validation, (_, prediction) => predict(prediction))
+    return { result, warnings, config, headOptions }
+  }
+  const own = { ...config, ...settings }
+  const scorer = task.scorer(own, labels)
+  const sets = new SetScores({ ...data, config: own })
+  await draft.rewrite(validation, (record, prediction) => {
+    const changed = predict(prediction)
+    scorer.add(record, changed)
+    sets.add(record, changed)
+    return changed
+  })
+  const scored = scorer.units()
+  return {
+    result: {
+      ...result,
+      metrics: { ...(await scoreIntervalsByTurns(scored)), ...(await sets.metrics()) },
+      details: { ...scored.details(), ...(fitted === undefined ? {} : { fitted }) },
+    },
+    warnings: scorer.warnings?.() ?? [],
+    config: own,
+    headOptions,
+  }
 }

@@ -14,10 +14,9 @@ import {
   taskTypeSchema,
 } from '../../tasks/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
-import { describePlace } from '../engine/data-splits.ts'
+import { describePlace, recordParts } from '../examples/run-data.ts'
 import { streamRecords } from '../examples/survey-records.ts'
-import { doubtfulLabels } from '../finetune/label-notes.ts'
-import { recordParts } from '../record-parts.ts'
+import { doubtfulLabels } from '../finetune/several-sets.ts'
 import { useModules } from '../use-modules.ts'
 import { NearCopies } from './near-copies.ts'
 
@@ -117,16 +116,6 @@ export interface Overlap {
   onlyInValidation: string[]
 }
 
-/** An example as a decoder is trained on it. */
-export interface TrainedExample {
-  /** `chats.jsonl:1` */
-  place: string
-  /** The conversation through the chat template; ⟦ and ⟧ enclose the tokens that the loss includes. */
-  text: string
-  tokens: number
-  trainedTokens: number
-}
-
 /** Everything that `inspectData` found. */
 export interface DataInspection {
   task: string
@@ -136,7 +125,14 @@ export interface DataInspection {
   /** Labels of both parts that may be mistakes, such as two that differ only in case; a sentence each. */
   labelNotes: string[]
   /** The first training example, for tasks that generate text, where a tokenizer is given. */
-  example?: TrainedExample
+  example?: {
+    /** `chats.jsonl:1` */
+    place: string
+    /** The conversation through the chat template; ⟦ and ⟧ enclose the tokens that the loss includes. */
+    text: string
+    tokens: number
+    trainedTokens: number
+  }
   /** Records that were compared for near copies. */
   nearRecords: number
   similarity: number
@@ -153,32 +149,6 @@ const textsIn = (value: unknown): string[] => {
 const partsOf = (record: TaskRecord, answerFields: readonly string[]): { text: string; answer: string } => {
   const { inputs, answer } = recordParts(record, answerFields)
   return { text: textsIn(Object.fromEntries(inputs)).join('\n'), answer }
-}
-
-class PairCounter {
-  count = 0
-  readonly examples: RecordPair[] = []
-  readonly #most: number
-
-  constructor(most: number) {
-    this.#most = most
-  }
-
-  add(first: Seen, second: Seen, text: string): void {
-    this.count++
-    if (this.examples.length >= this.#most) return
-    const short = text.replace(/\s+/g, ' ').slice(0, 120)
-    this.examples.push({
-      first: first.place,
-      second: second.place,
-      text: short,
-      answers: [first.answer, second.answer],
-    })
-  }
-
-  get finding(): Finding {
-    return { count: this.count, examples: this.examples }
-  }
 }
 
 interface Seen {
@@ -248,9 +218,16 @@ const inspectPart = async (
   { settings, measure, onRecord, others }: Measured & { others?: Index },
 ): Promise<{ part: InspectedPart; index: Index; shared: { texts: Finding; near: Finding } }> => {
   const { examples, similarity, nearRecords, maxLength } = settings
-  const counter = () => new PairCounter(examples)
-  const [copies, contradictions, nearCopies, nearContradictions] = [counter(), counter(), counter(), counter()]
-  const shared = { texts: counter(), near: counter() }
+  const none = (): Finding => ({ count: 0, examples: [] })
+  const [copies, contradictions, nearCopies, nearContradictions] = [none(), none(), none(), none()]
+  const shared = { texts: none(), near: none() }
+  const count = (finding: Finding, first: Seen, second: Seen, text: string): void => {
+    finding.count++
+    if (finding.examples.length >= examples) return
+    const short = text.replace(/\s+/g, ' ').slice(0, 120)
+    const answers: RecordPair['answers'] = [first.answer, second.answer]
+    finding.examples.push({ first: first.place, second: second.place, text: short, answers })
+  }
   const index: Index = { exact: new Map(), near: new NearCopies(similarity, nearRecords) }
   const statistics = task.statistics.empty()
   const lengths: number[] = []
@@ -262,17 +239,17 @@ const inspectPart = async (
     lengths.push(measure.lengthOf(record, text))
     const hash = sha256(text)
     const sameText = others?.exact.get(hash)
-    if (sameText !== undefined) shared.texts.add(sameText, seen, text)
+    if (sameText !== undefined) count(shared.texts, sameText, seen, text)
     else {
       const near = others?.near.find(text)
-      if (near !== undefined) shared.near.add(near, seen, text)
+      if (near !== undefined) count(shared.near, near, seen, text)
     }
     const before = index.exact.get(hash)
-    if (before !== undefined) (before.answer === answer ? copies : contradictions).add(before, seen, text)
+    if (before !== undefined) count(before.answer === answer ? copies : contradictions, before, seen, text)
     else {
       index.exact.set(hash, seen)
       const near = index.near.add(text, seen)
-      if (near !== undefined) (near.answer === answer ? nearCopies : nearContradictions).add(near, seen, text)
+      if (near !== undefined) count(near.answer === answer ? nearCopies : nearContradictions, near, seen, text)
     }
   })
   return {
@@ -281,13 +258,13 @@ const inspectPart = async (
       report,
       lengths: lengthsOf(lengths, measure, maxLength),
       labels: labelsOf(task, statistics),
-      copies: copies.finding,
-      contradictions: contradictions.finding,
-      nearContradictions: nearContradictions.finding,
-      nearCopies: nearCopies.finding,
+      copies,
+      contradictions,
+      nearContradictions,
+      nearCopies,
     },
     index,
-    shared: { texts: shared.texts.finding, near: shared.near.finding },
+    shared,
   }
 }
 
@@ -326,7 +303,7 @@ const measureOf = (task: TaskDefinition, config: object, tokenizer: Tokenizer | 
 const trainedExample = async (
   { data, task, config, maxLength }: { data: string; task: TaskDefinition; config: object; maxLength: number },
   tokenizer: Tokenizer,
-): Promise<TrainedExample | undefined> => {
+): Promise<DataInspection['example']> => {
   const prepared = preparedFor(task, config, tokenizer, maxLength)
   if (prepared === undefined) return undefined
   const { records } = await task.read(data, { ...config, limit: 1 })

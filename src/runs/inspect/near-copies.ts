@@ -14,7 +14,6 @@ const jaccard = (a: ReadonlySet<string>, b: ReadonlySet<string>): number => {
   return both === 0 ? 0 : both / (a.size + b.size - both)
 }
 
-/** Texts with what belongs to them. */
 export class NearCopies<Item> {
   readonly #minhasher = createMinhasher({ nGram: 2, bands: 20, rows: 4 })
   /** The first text of each band's key. */

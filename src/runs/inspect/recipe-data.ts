@@ -1,9 +1,8 @@
 // The data that a recipe names, and how its records are read: by the task, or by the kind of alignment data.
 import { ConfigError, programCall } from '../../core/index.ts'
 import { findTask, type ReadReport, readPrompts, type TaskRecord, taskConfig, taskTypes } from '../../tasks/index.ts'
-import { columnsOf } from '../align/columns.ts'
 import { alignmentData } from '../align/data.ts'
-import { alignObjectives, type DataKind } from '../align/objectives.ts'
+import { alignObjectives, columnsOf, type DataKind } from '../align/objectives.ts'
 import { streamRecords } from '../examples/survey-records.ts'
 import { type DataInspection, type InspectDataInput, type InspectionHooks, inspectData } from './inspect-data.ts'
 

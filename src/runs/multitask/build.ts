@@ -1,21 +1,17 @@
 // Builds a run of several tasks from its recipe: each task as a run on it alone would have it, over one body, in one
-// stream of examples. Writes nothing before the end.
+// stream of examples, with their scores as those of one run. Writes nothing before the end.
 import { join } from 'node:path'
 import { writeFolderAtomic } from '../../core/index.ts'
 import type { Model } from '../../models/index.ts'
 import { vocabularyFacts } from '../../objectives/index.ts'
 import { scoresOf } from '../../tasks/index.ts'
-import { metricOfTask } from '../../tracking/index.ts'
+import { isLowerBetter, metricOfTask } from '../../tracking/index.ts'
 import type { TrainableModel } from '../../training/index.ts'
-import { hashesOf } from '../engine/data-splits.ts'
-import { type MixedSource, mixSources } from '../engine/example-mixture.ts'
 import { evaluateEachEpoch, setOptimization } from '../engine/optimization.ts'
 import { restoreFunctions } from '../engine/recipe-functions.ts'
-import type { BuildContext, BuiltRun, FinalScores, RunKind } from '../engine/run-kind.ts'
-import { once } from '../engine/shared-data.ts'
-import { finetuneComparison } from '../finetune/build.ts'
-import { openTrainingData } from '../finetune/data.ts'
-import { type EncodedRecords, encodeRecords } from '../finetune/encode.ts'
+import { type BuildContext, type BuiltRun, type FinalScores, once, type RunKind } from '../engine/run-kind.ts'
+import { hashesOf, type MixedSource, mixSources } from '../examples/run-data.ts'
+import { type EncodedRecords, encodeRecords, openTrainingData } from '../finetune/data.ts'
 import {
   evaluateFinally,
   evaluateSpecialist,
@@ -24,23 +20,73 @@ import {
   writeSpecialist,
   writeTaskFiles,
 } from '../finetune/export-specialist.ts'
-import { setPriorBias } from '../finetune/head-prior.ts'
-import { regularized } from '../finetune/regularization.ts'
+import { finetuneComparison, regularized, setPriorBias } from '../finetune/finetune.ts'
 import { expectWithinLimits } from '../finetune/several-sets.ts'
-import { joinCriteria, type TaggedTaskExample } from './criterion.ts'
 import {
   forTask,
   type JoinedModel,
+  joinCriteria,
   joinedWeights,
   loadJoined,
   type OpenedTask,
   saveTaskModel,
+  type TaggedTaskExample,
   writeTaskNames,
 } from './joined-model.ts'
 import { type MultitaskRecipe, multitaskSchema, recipeOfTask } from './recipe.ts'
-import { joinFinalScores, joinScores, meanMetric, type TaskScores } from './scores.ts'
 
-/** A task with its encoded examples and the model that predicts for it. */
+/** The mean of the tasks' main metrics. */
+export const meanMetric = 'mean'
+
+interface TaskScores {
+  name: string
+  metrics: Record<string, number>
+  mainMetric: string
+}
+
+/** The mean of the main metrics; undefined where a lower value of one of them is better, or one is not known. */
+const meanOf = (tasks: readonly TaskScores[]): number | undefined => {
+  const values = tasks.map(({ metrics, mainMetric }) => metrics[mainMetric])
+  const isMean = tasks.every(({ mainMetric }, i) => !isLowerBetter(mainMetric) && values[i] !== undefined)
+  return isMean ? values.reduce((sum, value) => sum + value, 0) / values.length : undefined
+}
+
+/** The scores of all tasks by `task/metric`, with their mean. */
+const joinScores = (tasks: readonly TaskScores[]): Record<string, number> => {
+  const mean = meanOf(tasks)
+  const own = tasks.flatMap(({ name, metrics }) =>
+    Object.entries(metrics).map(([metric, value]): [string, number] => [metricOfTask(name, metric), value]),
+  )
+  return { ...(mean === undefined ? {} : { [meanMetric]: mean }), ...Object.fromEntries(own) }
+}
+
+const joinFinalScores = (tasks: readonly { name: string; scores: FinalScores }[]): FinalScores => {
+  const partsOf = (of: (scores: FinalScores) => Record<string, number> | undefined) =>
+    tasks.flatMap(({ name, scores }): TaskScores[] => {
+      const metrics = of(scores)
+      return metrics === undefined ? [] : [{ name, metrics, mainMetric: scores.mainMetric ?? '' }]
+    })
+  const metrics = joinScores(partsOf((scores) => scores.metrics))
+  const [first] = tasks
+  const mainMetric =
+    metrics[meanMetric] === undefined ? metricOfTask(first.name, first.scores.mainMetric ?? '') : meanMetric
+  const names = new Set(tasks.flatMap(({ scores }) => (scores.references ?? []).map(({ name }) => name)))
+  // A reference that some tasks do not have has no mean over all. The evaluation of each task has its own.
+  const references = [...names].flatMap((name) => {
+    const theirs = partsOf((scores) => scores.references?.find((one) => one.name === name)?.metrics)
+    const joined = joinScores(theirs)
+    return joined[mainMetric] === undefined || (mainMetric === meanMetric && theirs.length < tasks.length)
+      ? []
+      : [{ name, metrics: joined }]
+  })
+  return {
+    metrics,
+    mainMetric,
+    references,
+    warnings: tasks.flatMap(({ name, scores }) => (scores.warnings ?? []).map((line) => `${name}: ${line}`)),
+  }
+}
+
 interface BuiltTask extends OpenedTask {
   specialist: Specialist
   encoded: EncodedRecords
@@ -110,7 +156,6 @@ const mixTasks = (recipe: MultitaskRecipe, tasks: readonly BuiltTask[]) => {
   return mixed
 }
 
-/** The scores of all tasks on their validation records. */
 const evaluateTasks = async (
   tasks: readonly BuiltTask[],
   answers: number,
@@ -192,7 +237,6 @@ const buildMultitask = async (recipe: MultitaskRecipe, context: BuildContext): P
     vocabulary: vocabularyFacts(tokenizer),
     stream,
     ...setOptimization({ ...recipe, learningRate: recipe.learningRate ?? applied.learningRate }, asTrained, stream, {
-      learningRateScale: (path) => applied.learningRateScale(path),
       applied,
       group: context.group,
     }),
@@ -231,7 +275,6 @@ const buildMultitask = async (recipe: MultitaskRecipe, context: BuildContext): P
   }
 }
 
-/** The kind of run that fine-tunes one base on several tasks. */
 export const multitaskKind: RunKind<MultitaskRecipe> = {
   command: 'multitask',
   // The tasks of a recipe that was resolved are by name.

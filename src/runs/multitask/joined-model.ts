@@ -1,5 +1,5 @@
-// One body with an adapter and a head for each task: loaded, saved so that each task opens as a model of its own, and restored. Independent of
-// single tasks and methods.
+// One body with an adapter and a head for each task: loaded, trained by a criterion over all tasks, saved so that each task opens as a model of its
+// own, and restored. Independent of single tasks and methods.
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { AppliedAdapter } from '../../adapters/index.ts'
@@ -13,18 +13,113 @@ import {
   sourceOf,
 } from '../../checkpoint/index.ts'
 import { ConfigError, TunesmithError } from '../../core/index.ts'
-import { headEntry, joinHeads, LanguageHead, type Model, withHead } from '../../models/index.ts'
+import {
+  currentLayerWeights,
+  headEntry,
+  joinHeads,
+  LanguageHead,
+  type Model,
+  withHead,
+  withLayerWeights,
+} from '../../models/index.ts'
+import { currentDropout, withDropout } from '../../nn/index.ts'
+import type { Batch, Criterion, LossTerm, Metric, Sequences } from '../../objectives/index.ts'
 import { freeTensors, Generator, type Tensor } from '../../tensor/index.ts'
-import { checkpointFiles, modelFiles } from '../../tracking/index.ts'
+import { checkpointFiles, metricOfTask, modelFiles } from '../../tracking/index.ts'
 import { restoreTensors } from '../../training/index.ts'
-import { exportAdapter, loadAdaptedBase } from '../engine/adapted-base.ts'
+import { exportAdapter, loadAdaptedBase, takeStartHead } from '../engine/adapted-base.ts'
 import type { BuiltRun } from '../engine/run-kind.ts'
-import { takeStartHead } from '../engine/start-adapter.ts'
 import type { TrainingData } from '../finetune/data.ts'
 import type { FinetuneRecipe } from '../finetune/recipe.ts'
 import type { MultitaskRecipe } from './recipe.ts'
 
-/** A task with its data. */
+interface TrainedTask {
+  name: string
+  /** The shared body with the head of the task. */
+  model: Model
+  criterion: Criterion
+  /** Factor of its loss. */
+  scale: number
+}
+
+/** An example of one of several tasks. The loop counts its sequences by their starts. */
+export interface TaggedTaskExample extends Pick<Sequences, 'starts'> {
+  task: number
+  example: unknown
+}
+
+/** The examples of one task in a batch. */
+interface BatchPart {
+  task: TrainedTask
+  /** Number of the task, and places of its examples in the batch. */
+  number: number
+  places: number[]
+  batch: Batch
+}
+
+interface JoinedBatch extends Batch {
+  parts: BatchPart[]
+}
+
+const withName = <Value>(task: string, values: Record<string, Value>): Record<string, Value> =>
+  Object.fromEntries(Object.entries(values).map(([name, value]) => [metricOfTask(task, name), value]))
+
+/**
+ * The criterion of several tasks. The terms of a task have its name, and the loop divides each by its own weight in the
+ * batch: the loss of a step is the sum of the tasks' losses, each times its scale, whatever shares they have in the batch.
+ * @throws ConfigError for a task whose loss depends on the whole batch
+ */
+export const joinCriteria = (tasks: readonly TrainedTask[]): Criterion<TaggedTaskExample> => {
+  for (const { name, criterion } of tasks)
+    if (criterion.prepare !== undefined || criterion.carried !== undefined)
+      throw new ConfigError(
+        `Expected tasks whose loss depends on single examples, got ${name}, whose loss depends on the whole batch. Train it alone.`,
+      )
+  const of = ({ task }: TaggedTaskExample) => tasks[task]
+  return {
+    unpadded: tasks.every(({ criterion }) => criterion.unpadded),
+    tokens: (one) => of(one).criterion.tokens(one.example),
+    weights: (one) => withName(of(one).name, of(one).criterion.weights(one.example)),
+    trainedTokens(one) {
+      const { criterion } = of(one)
+      return (
+        criterion.trainedTokens?.(one.example) ??
+        Object.values(criterion.weights(one.example)).reduce((sum, weight) => sum + weight, 0)
+      )
+    },
+    collate(examples, how): JoinedBatch {
+      const parts = tasks.flatMap((task, number): BatchPart[] => {
+        const places = examples.flatMap(({ task: other }, place) => (other === number ? [place] : []))
+        if (places.length === 0) return []
+        const own = places.map((place) => examples[place].example)
+        return [{ task, number, places, batch: task.criterion.collate(own, how) }]
+      })
+      const tokens = parts.reduce((sum, { batch }) => sum + batch.tokens, 0)
+      // The loop sets what holds for all forward passes, such as recomputation, in the inputs of the batch.
+      return { inputs: { ...parts[0].batch.inputs }, tokens, parts }
+    },
+    loss(_, batch, how) {
+      const { parts, inputs } = batch as JoinedBatch
+      const terms: LossTerm[] = []
+      const metrics: Record<string, Metric> = {}
+      const masks = currentDropout()
+      const weights = currentLayerWeights()
+      for (const { task, number, places, batch: own } of parts) {
+        own.inputs.recompute = inputs.recompute
+        own.inputs.recomputeIn = inputs.recomputeIn
+        const result = withLayerWeights(weights?.part(number), () =>
+          withDropout(masks?.part(number, places), () => task.criterion.loss(task.model, own, how)),
+        )
+        for (const term of result.terms)
+          terms.push({ ...term, name: metricOfTask(task.name, term.name), scale: term.scale * task.scale })
+        Object.assign(metrics, withName(task.name, result.metrics))
+      }
+      return { terms, metrics }
+    },
+    describe: (one, decode) => `${of(one).name}: ${of(one).criterion.describe(one.example, decode)}`,
+  }
+}
+
 export interface OpenedTask {
   name: string
   /** The recipe of a run on this task alone. */
@@ -36,7 +131,6 @@ export interface OpenedTask {
 export interface JoinedModel {
   /** All of it, for the training loop. */
   model: Model
-  /** What is trained on the body. */
   applied: AppliedAdapter
   /** The task whose head the adapter trains; the further heads are trained beside it. */
   main: string
@@ -160,8 +254,7 @@ export const loadJoined = async (recipe: MultitaskRecipe, tasks: readonly Opened
   return { model: joinHeads(Object.fromEntries(models)), applied, main, models, trained, newHeads, notes }
 }
 
-/** Puts more files beside the weights of a task. */
-export type AddTaskFiles = (name: string, folder: string) => Promise<void>
+type AddTaskFiles = (name: string, folder: string) => Promise<void>
 
 /** Writes the model of one task into a folder. @param body folder of another task, written before, whose body is the same */
 export const saveTaskModel = async (
@@ -181,7 +274,6 @@ export const saveTaskModel = async (
   })
 }
 
-/** Writes which tasks the model in a folder has. */
 export const writeTaskNames = (folder: string, tasks: readonly OpenedTask[]): Promise<void> =>
   writeFile(
     join(folder, modelFiles.tasks),

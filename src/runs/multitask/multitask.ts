@@ -1,21 +1,18 @@
 // Fine-tuning on several tasks as a function.
 import { ConfigError, parseConfig, TunesmithError } from '../../core/index.ts'
 import { isLowerBetter, metricNames, metricOfTask } from '../../tracking/index.ts'
-import { absoluteModel } from '../engine/absolute-paths.ts'
-import { expectPrecision, fillDefaults } from '../engine/base-settings.ts'
+import { expectPrecision, fillDefaults, settleModels } from '../engine/base-settings.ts'
 import { readDataSets } from '../engine/data-sets.ts'
-import { execute } from '../engine/execute.ts'
+import { startRun } from '../engine/execute.ts'
 import { nameFunctions } from '../engine/recipe-functions.ts'
-import { expectNewFolder } from '../engine/run-folder.ts'
-import type { RunListener, RunResult } from '../engine/run-listener.ts'
+import type { RunListener, RunResult } from '../engine/run-kind.ts'
+import { nonIterativeFits } from '../finetune/feature-learning.ts'
 import { settlePaths } from '../finetune/finetune.ts'
 import { setsOf, taskOf } from '../finetune/recipe.ts'
-import { nonIterativeFits } from '../finetune/variants.ts'
 import type { MultitaskInput } from '../recipe-types/index.ts'
 import { withModules } from '../use-modules.ts'
-import { multitaskKind } from './build.ts'
+import { meanMetric, multitaskKind } from './build.ts'
 import { type MultitaskRecipe, multitaskSchema, readTasks, recipeOfTask, type TaskEntry } from './recipe.ts'
-import { meanMetric } from './scores.ts'
 
 /**
  * Fine-tunes one base on several tasks at once, in a new folder: one body, and a head for each task. By default: three epochs, 32 examples
@@ -23,11 +20,8 @@ import { meanMetric } from './scores.ts'
  * model. Its folder has a folder for each task, which is a model of its own.
  * @throws ConfigError for settings that do not fit each other, DataError for data that cannot be read
  */
-export const multitask = async (input: MultitaskInput, listener: RunListener = {}): Promise<RunResult> => {
-  const recipe = await resolveMultitask(input, listener)
-  await expectNewFolder(recipe.out)
-  return execute(multitaskKind, recipe, 'new', listener)
-}
+export const multitask = async (input: MultitaskInput, listener: RunListener = {}): Promise<RunResult> =>
+  startRun(multitaskKind, await resolveMultitask(input, listener), listener)
 
 /** The recipe with every default filled in and absolute paths. @throws ConfigError for settings that do not fit each other */
 export const resolveMultitask = async (
@@ -36,9 +30,7 @@ export const resolveMultitask = async (
 ): Promise<MultitaskRecipe> => {
   const recipe = completeMultitask(await withModules(input))
   for (const entry of Object.values(recipe.tasks)) await settlePaths(entry, listener)
-  recipe.tokenizer = await absoluteModel(recipe.tokenizer)
-  recipe.base = await absoluteModel(recipe.base)
-  recipe.stack = await Promise.all(recipe.stack.map(absoluteModel))
+  await settleModels(recipe)
   return recipe
 }
 
@@ -100,20 +92,15 @@ const checkTask = (recipe: MultitaskRecipe, name: string, entry: TaskEntry): voi
 export const completeMultitask = (input: object): MultitaskRecipe => {
   const { tasks } = input as { tasks?: unknown }
   const read = tasks === undefined ? {} : { tasks: readTasks(tasks) }
-  const recipe = parseConfig(
-    multitaskSchema,
-    { ...input, ...read, command: 'multitask' },
-    'multitask',
-  ) as MultitaskRecipe
+  const whole = { ...input, ...read, command: 'multitask' }
+  const recipe = parseConfig(multitaskSchema, whole, 'multitask') as MultitaskRecipe
   Object.assign(recipe, nameFunctions(recipe))
   expectTasks(recipe)
   if (nonIterativeFits[recipe.variant] !== undefined)
     throw new ConfigError(
       `Expected a variant that trains in steps for several tasks, got ${recipe.variant}. Use \`finetune\` for each task.`,
     )
-  for (const [name, entry] of Object.entries(recipe.tasks)) {
-    checkTask(recipe, name, entry)
-  }
+  for (const [name, entry] of Object.entries(recipe.tasks)) checkTask(recipe, name, entry)
   expectPrecision(recipe)
   fillDefaults(recipe, { sequences: 32, epochs: 3, best: bestOf(recipe) })
   return recipe

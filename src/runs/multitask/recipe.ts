@@ -9,8 +9,7 @@ import { type FinetuneRecipe, finetuneSchema, typedSettings } from '../finetune/
 
 const ofFinetuning = finetuneSchema.shape
 
-/** One task of a run of several. */
-export const taskEntrySchema = z.strictObject({
+const taskEntrySchema = z.strictObject({
   type: taskTypeSchema.describe('task to learn'),
   data: dataField,
   dataset: ofFinetuning.dataset,
@@ -28,7 +27,6 @@ export const taskEntrySchema = z.strictObject({
   read: ofFinetuning.read,
   metrics: ofFinetuning.metrics,
 })
-/** A task of a recipe, checked and with all defaults. */
 export type TaskEntry = z.output<typeof taskEntrySchema>
 
 /** The schema of the recipe of a run of several tasks; flags, help and run.json follow from it. */

@@ -10,9 +10,9 @@ import {
   readRunCard,
   runFiles,
 } from '../../tracking/index.ts'
-import { readPrediction } from '../engine/run-costs.ts'
-import { readRunRecipe } from '../run-recipe.ts'
-import { type Calibration, rememberCalibrations } from './calibration.ts'
+import { readPrediction } from '../engine/run-record.ts'
+import { readRunRecipe } from '../kinds.ts'
+import { type Calibration, rememberCalibrations } from './speed.ts'
 
 /** The plan of a run that was started, with its measurements once it has ended. */
 export interface StartedPlan {

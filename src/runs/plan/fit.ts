@@ -1,10 +1,10 @@
 // A run within limits of memory, time and money: the micro-batch, then recomputation and precision, then fewer steps.
 import { ConfigError, formatBytes } from '../../core/index.ts'
 import type { CommonRecipe, RunKind } from '../engine/run-kind.ts'
-import { variantFamily } from '../finetune/variant-names.ts'
-import { affordableTime, costsOf, type Limits, type Prices, type Speed } from './costs.ts'
-import type { Network } from './network.ts'
+import { variantFamily } from '../finetune/recipe.ts'
+import type { Network } from './machines.ts'
 import { type PlanContext, planBuiltRun, type RunPlan } from './plan-run.ts'
+import { affordableTime, costsOf, type Limits, type Prices, type Speed } from './speed.ts'
 import { stepTime } from './step-time.ts'
 
 /** A run within limits. */
@@ -55,11 +55,6 @@ const candidates = (recipe: CommonRecipe, shares: boolean): Candidate[] => {
   return result
 }
 
-/** Settings of a recipe that change, and the plan with them. */
-export interface NearestFit extends Candidate {
-  plan: RunPlan
-}
-
 /** Settings as words: `batch.microTokens 1024 and recompute all`. */
 export const describeChanges = (changes: Record<string, unknown>): string =>
   Object.entries(changes)
@@ -72,7 +67,7 @@ export const nearestFit = async (
   recipe: CommonRecipe,
   fits: (plan: RunPlan) => boolean,
   context: PlanContext = {},
-): Promise<NearestFit | undefined> => {
+): Promise<(Candidate & { plan: RunPlan }) | undefined> => {
   // Another method may encode the records otherwise: it shares nothing.
   const { shared: _, ...own } = context
   for (const { changes, recipe: changed } of candidates(recipe, context.group !== undefined)) {
@@ -86,7 +81,6 @@ export const nearestFit = async (
   return undefined
 }
 
-/** What a run must stay within, and what its time follows from. */
 interface FitContext {
   limits: Limits
   speed: Speed | undefined

@@ -66,14 +66,14 @@ const processFacts = ({ processes, step }: PlannedRow, { network }: RunPlans): s
   if (processes === undefined) return []
   const { rank, count, rows, tokens } = processes
   const duration = (seconds: number) => formatPreciseDuration(1000 * seconds)
-  return [
+  const facts = [
     `rank ${rank} of ${count}: ${Number(rows.toFixed(1))} rows of together ${formatCount(tokens)} tokens in a step`,
-    ...(step === undefined || network === undefined
-      ? []
-      : [
-          `a step takes ${duration(step.seconds)}, with ${duration(step.communicating)} of communication, of which it waits for ${duration(step.waiting)} (${percent(step.waiting / step.seconds)}); network of ${network.source}`,
-        ]),
   ]
+  if (step !== undefined && network !== undefined)
+    facts.push(
+      `a step takes ${duration(step.seconds)}, with ${duration(step.communicating)} of communication, of which it waits for ${duration(step.waiting)} (${percent(step.waiting / step.seconds)}); network of ${network.source}`,
+    )
+  return facts
 }
 
 /** Holders of memory that are listed. */
@@ -100,6 +100,19 @@ const describeLeft = ({ hours, money }: NonNullable<Fit['left']>): string => {
   return `with ${parts.join(' and ')} left`
 }
 
+/** How the run fits within the limits, and what decides it. */
+const describeFit = ({ changes, binds, memoryBytes, left, speed }: Fit): string => {
+  const parts = [
+    Object.keys(changes).length === 0
+      ? 'fits within the limits as it is'
+      : `fits with ${describeChanges(changes)} (limited by ${binds.join(' and ')})`,
+  ]
+  if (memoryBytes !== undefined) parts.push(`about ${formatBytes(memoryBytes)} in all`)
+  if (left !== undefined) parts.push(describeLeft(left))
+  if (speed !== undefined) parts.push(`by ${speed.source}`)
+  return parts.join(', ')
+}
+
 /** Lines about the run that was asked for, the source of its speed, and the limits. */
 export const planFacts = (plans: RunPlans): string[] => {
   const { rows, speed, memoryBytes, fit } = plans
@@ -109,18 +122,7 @@ export const planFacts = (plans: RunPlans): string[] => {
     `${steps} of ${formatCount(asked.tokensPerStep)} tokens, ${formatCount(asked.parameters)} parameters; memory of ${formatBytes(memoryBytes)}`,
     ...(speed === undefined ? [] : [`time by ${speed.source}`]),
     ...processFacts(asked, plans),
-    ...(fit === undefined
-      ? []
-      : [
-          [
-            Object.keys(fit.changes).length === 0
-              ? 'fits within the limits as it is'
-              : `fits with ${describeChanges(fit.changes)} (limited by ${fit.binds.join(' and ')})`,
-            ...(fit.memoryBytes === undefined ? [] : [`about ${formatBytes(fit.memoryBytes)} in all`]),
-            ...(fit.left === undefined ? [] : [describeLeft(fit.left)]),
-            ...(fit.speed === undefined ? [] : [`by ${fit.speed.source}`]),
-          ].join(', '),
-        ]),
+    ...(fit === undefined ? [] : [describeFit(fit)]),
   ]
 }
 

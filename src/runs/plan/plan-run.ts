@@ -29,10 +29,9 @@ import {
   trainingSchema,
 } from '../../training/index.ts'
 import { placeModel } from '../engine/adapted-base.ts'
-import { expectRows } from '../engine/group-checks.ts'
 import { setOptimization } from '../engine/optimization.ts'
-import type { BuiltRun, CommonRecipe, RunKind } from '../engine/run-kind.ts'
-import type { SharedData } from '../engine/shared-data.ts'
+import type { BuiltRun, CommonRecipe, RunKind, SharedData } from '../engine/run-kind.ts'
+import { expectRows } from '../engine/run-limits.ts'
 import { collectivesOf, type ProcessPlan, type Timeline, timelineOf } from './step-time.ts'
 
 /** Memory and arithmetic of a run. */
@@ -115,7 +114,6 @@ export const trainingOf = (run: BuiltRun, group?: ProcessGroup): TrainingRun => 
   return { ...parts, device: recipe.device, ...(group && { group }) }
 }
 
-/** Facts of a run that its build gives. */
 interface BuiltFacts extends Pick<RunPlan, 'parameters' | 'trainedParameters' | 'steps'> {
   diskBytes: number
   base: PlannedBase
@@ -206,7 +204,6 @@ const plannedRecipe = (recipe: CommonRecipe): CommonRecipe => {
   return reference === undefined ? placed : ({ ...placed, reference: { ...reference, cache: false } } as CommonRecipe)
 }
 
-/** What a plan says of a run on another device. */
 export const plannedElsewhere = (device: string): string =>
   `Memory is planned with the kernels of the CPU: on ${device} operators are composed, which takes more.`
 
@@ -216,14 +213,11 @@ const [lookedSteps, variedSteps] = [64, 32]
 /** Seconds after which no further step is planned: very deep models have less to gain. */
 const mostSeconds = 2
 
-/** How a run is planned. */
 export interface PlanContext extends Omit<PlanExtent, 'largestOf'> {
-  /** Data that the run shares with its plan. */
   shared?: SharedData
   signal?: AbortSignal | undefined
   /** The processes that share each batch: one of them is planned. */
   group?: PlannedGroup | undefined
-  /** Whether the run is planned for a card. */
   card?: boolean | undefined
   /** Memory of the machines, all together, in bytes, where they are not this one. */
   memoryBytes?: number | undefined
@@ -321,7 +315,6 @@ export const planFeatures = async (
   }
 }
 
-/** The objective that a base is pretrained with. */
 const objectiveOf = ({ definition, config }: PlannedBase): ObjectiveDefinition => {
   const facts = definition.facts(config)
   const type = facts.decoderStartTokenId !== undefined ? 'span-corruption' : facts.causal ? 'causal-lm' : 'masked-lm'

@@ -6,12 +6,10 @@ import { ConfigError, DataError, formatCount, parseJson, writeFileAtomic } from 
 import { expectOneProcess } from '../../distributed/index.ts'
 import { readEvents, readRunCard, runFiles } from '../../tracking/index.ts'
 import { evaluationPhase } from '../../training/index.ts'
-import { readMark } from '../engine/marked-folder.ts'
 import type { RunKind } from '../engine/run-kind.ts'
-import { pretrainKind } from '../pretrain/build.ts'
-import { resolvePretraining } from '../pretrain/pretrain.ts'
+import { pretrainKind, resolvePretraining } from '../pretrain/pretrain.ts'
 import type { PretrainRecipe } from '../pretrain/recipe.ts'
-import { runPoints, type SweepListener, type SweptRun } from '../sweep/run-points.ts'
+import { readMark, runPoints, type SweepListener, type SweptRun } from '../sweep/run-points.ts'
 import { type PlannedBase, planBuiltRun, type RunPlan } from './plan-run.ts'
 import {
   type Bounded,
@@ -97,7 +95,6 @@ const depthsFor = (layers: number): number[] => {
 const withoutSizes = (config: object): object =>
   Object.fromEntries(Object.entries(config).filter(([name]) => !sizeFields.includes(name)))
 
-/** The recipe of a small run. */
 const smallRecipe = (recipe: Record<string, unknown>, depth: number, tokens: number): Record<string, unknown> => {
   const { type, config = {} } = recipe.model as { type?: string; config?: object }
   return {
@@ -285,16 +282,10 @@ export const planScaling = async (input: ScalingInput, listener: SweepListener =
     (run) => ({ ...points[swept.indexOf(run)].recipe, command: 'pretrain' }),
     listener,
   )
-  const runs = swept.map(
-    ({ name, folder, status }, i): ScalingRun => ({
-      name,
-      folder,
-      status,
-      depth: points[i].depth,
-      size: points[i].size,
-      tokens: points[i].tokens,
-    }),
-  )
+  const runs = swept.map(({ name, folder, status }, i): ScalingRun => {
+    const { recipe: _, ...point } = points[i]
+    return { name, folder, status, ...point }
+  })
   for (const [i, run] of runs.entries()) await readRun(run, swept[i].message)
   const result: ScalingResult = { out, reason, runs, gridFlops, gridShare: gridFlops / target.flops, target, notes }
   return reason === 'interrupted' ? result : { ...result, fit: fitRuns(runs, target) }

@@ -5,16 +5,21 @@ import { PlannedGroup } from '../../distributed/index.ts'
 import { deviceMemory } from '../../tensor/index.ts'
 import type { RunCard } from '../../tracking/index.ts'
 import { readBaseCard } from '../engine/base-files.ts'
-import { machineMemory } from '../engine/memory-limits.ts'
 import type { CommonRecipe, RunKind } from '../engine/run-kind.ts'
-import { nonIterativeVariants } from '../finetune/variant-names.ts'
+import { machineMemory } from '../engine/run-limits.ts'
+import { nonIterativeVariants } from '../finetune/recipe.ts'
 import { kindOf, startOf } from '../kinds.ts'
 import { withModules } from '../use-modules.ts'
-import { rememberedSpeed, unplannedMemory } from './calibration.ts'
-import { costsOf, type Limits, type Prices, pricesOfAll, type RunCosts, type Speed } from './costs.ts'
 import { type Fit, fitRun } from './fit.ts'
-import { cardsOfMachine, findAccelerator } from './machines.ts'
-import { betweenMachines, findInterconnect, type Network, type NetworkSettings, namedNetwork } from './network.ts'
+import {
+  betweenMachines,
+  cardsOfMachine,
+  findAccelerator,
+  findInterconnect,
+  type Network,
+  type NetworkSettings,
+  namedNetwork,
+} from './machines.ts'
 import {
   type PlanContext,
   type PlannedBase,
@@ -25,7 +30,19 @@ import {
   planPretraining,
   type RunPlan,
 } from './plan-run.ts'
-import { measureSpeed, tableSpeed, timesCount } from './speed.ts'
+import {
+  costsOf,
+  type Limits,
+  measureSpeed,
+  type Prices,
+  pricesOfAll,
+  type RunCosts,
+  rememberedSpeed,
+  type Speed,
+  tableSpeed,
+  timesCount,
+  unplannedMemory,
+} from './speed.ts'
 import { type StepTime, stepTime } from './step-time.ts'
 
 /** Settings of a plan. */
@@ -82,7 +99,6 @@ const variantOf = (recipe: CommonRecipe): string | undefined => (recipe as { var
 
 const minutesOf = ({ budget }: CommonRecipe): number | undefined => budget.minutes
 
-/** What costs are made of. */
 interface RowContext {
   /** Of a run with a budget of minutes. */
   recipe?: CommonRecipe
@@ -288,39 +304,33 @@ const rolloutNotes = ({ rollouts, flopsPerStep }: RunPlan, speed: Speed | undefi
 const cardNote = ({ memory }: RunPlan): string =>
   `With the segments of CUDA's allocator and its context a process has about ${formatBytes(memory.heldBytes)} of a card, counted with the kernels of the CPU.`
 
-/** What the money and energy of several processes are. */
-const priceNotes = ({ pricePerHour, watts }: Prices, { gpu, count = 1 }: PlanOptions): string[] => {
-  if (count === 1 || (pricePerHour === undefined && watts === undefined)) return []
-  const one = gpu === undefined ? 'machine' : 'card'
-  return [
-    `Money and energy are those of ${count} ${one}s, one for each process: prices and power are those of one ${one}.`,
-  ]
-}
-
-/** What a plan of several processes takes for granted. */
+/** What the plan of several processes takes for granted. */
 const processNotes = (
   { processes, tokensPerStep }: RunPlan,
   { gpu }: PlanOptions,
   network: Network | undefined,
+  { pricePerHour, watts }: Prices,
 ): string[] => {
   if (processes === undefined) return []
   const { count, rank, tokens } = processes
   const share = (count * tokens) / tokensPerStep
-  return [
-    ...(network === undefined
-      ? ['No time is known without the network between the processes: set `interconnect`, or `bandwidth`.']
-      : []),
-    ...(share > 1.1
-      ? [
-          `Rank ${rank} computes ${share.toFixed(1)} times the mean of all: the rows of a step cannot be divided better. Raise \`batch\`, or lower \`count\`.`,
-        ]
-      : []),
-    ...(gpu === undefined
-      ? []
-      : [
-          'Tunesmith trains in several processes on CPUs, over Gloo. Collectives of cards are planned as rings of NCCL.',
-        ]),
-  ]
+  const notes: string[] = []
+  if (network === undefined)
+    notes.push('No time is known without the network between the processes: set `interconnect`, or `bandwidth`.')
+  if (share > 1.1)
+    notes.push(
+      `Rank ${rank} computes ${share.toFixed(1)} times the mean of all: the rows of a step cannot be divided better. Raise \`batch\`, or lower \`count\`.`,
+    )
+  if (gpu !== undefined)
+    notes.push(
+      'Tunesmith trains in several processes on CPUs, over Gloo. Collectives of cards are planned as rings of NCCL.',
+    )
+  const one = gpu === undefined ? 'machine' : 'card'
+  if (pricePerHour !== undefined || watts !== undefined)
+    notes.push(
+      `Money and energy are those of ${count} ${one}s, one for each process: prices and power are those of one ${one}.`,
+    )
+  return notes
 }
 
 /** @throws ConfigError for weights that are divided among one process */
@@ -377,11 +387,7 @@ export const planRun = async (input: object, options: PlanOptions = {}): Promise
     )
   if (card === undefined && recipe.device !== 'cpu') notes.push(plannedElsewhere(recipe.device))
   if (card !== undefined) notes.push(cardNote(planned))
-  notes.push(
-    ...rolloutNotes(planned, speed),
-    ...processNotes(planned, options, network),
-    ...priceNotes(eachPrices, options),
-  )
+  notes.push(...rolloutNotes(planned, speed), ...processNotes(planned, options, network, eachPrices))
   const context = { speed, network, memoryBytes, prices }
   const toRow = (name: string, plan: RunPlan) => rowOf(name, plan, { recipe, ...context })
   const rows = [toRow(variantOf(recipe) ?? 'pretraining', planned)]

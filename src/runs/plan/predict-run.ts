@@ -4,13 +4,11 @@ import { ConfigError, formatBytes } from '../../core/index.ts'
 import { PlannedGroup, type ProcessGroup } from '../../distributed/index.ts'
 import { deviceMemory } from '../../tensor/index.ts'
 import type { RunPrediction } from '../../tracking/index.ts'
-import { machineMemory } from '../engine/memory-limits.ts'
 import type { CommonRecipe, RunKind } from '../engine/run-kind.ts'
-import type { SharedData } from '../engine/shared-data.ts'
-import { rememberedSpeed, unplannedMemory } from './calibration.ts'
-import { costsOf } from './costs.ts'
+import { machineMemory } from '../engine/run-limits.ts'
 import { describeChanges, nearestFit } from './fit.ts'
 import { type PlanContext, planBuiltRun, plannedElsewhere, type RunPlan } from './plan-run.ts'
+import { costsOf, rememberedSpeed, unplannedMemory } from './speed.ts'
 
 /** Micro-batches of a step that are planned before a run: more take the same memory, and their FLOPs follow from their tokens. */
 const plannedMicroBatches = 3
@@ -21,15 +19,8 @@ const mostSeconds = 0.5
 /** Seconds that rollouts may take: those of longer answers are planned by `plan align` only. */
 const mostRolloutSeconds = 5
 
-/** Memory that tensors may take, and the setting that limits it. */
-interface TensorRoom {
-  bytes: number
-  /** Where the limit comes from, as in "of this machine". */
-  limit: string
-}
-
-/** Memory for the tensors of a run in this process, on its device. */
-const roomOf = ({ memoryBudget, device }: CommonRecipe): TensorRoom => {
+/** Memory for the tensors of a run in this process, on its device, and where the limit comes from. */
+const roomOf = ({ memoryBudget, device }: CommonRecipe): { bytes: number; limit: string } => {
   const there = deviceMemory(device)
   const left =
     there === undefined
@@ -74,15 +65,6 @@ const checkMemory = async (
   )
 }
 
-/** Options of a prediction. */
-export interface PredictOptions {
-  /** Data that the run shares with its plan. */
-  shared?: SharedData
-  signal?: AbortSignal | undefined
-  /** The processes that will train: the one of this process is planned. */
-  group?: Pick<ProcessGroup, 'rank' | 'size'> | undefined
-}
-
 /** The plan of a run; undefined for runs without steps, those whose rollouts take too long, and those whose build fails. */
 const planOf = async (kind: RunKind, recipe: CommonRecipe, context: PlanContext): Promise<RunPlan | undefined> => {
   if (kind.nonIterative?.(recipe) !== undefined) return undefined
@@ -97,12 +79,17 @@ const planOf = async (kind: RunKind, recipe: CommonRecipe, context: PlanContext)
 
 /**
  * Predicts what a run takes, from its complete recipe.
+ * @param context with the processes that will train: the one of this process is planned
  * @throws ConfigError for a run that cannot fit in memory, which names the nearest change that fits
  */
 export const predictRun = async (
   kind: RunKind,
   recipe: CommonRecipe,
-  { shared, signal, group }: PredictOptions = {},
+  {
+    shared,
+    signal,
+    group,
+  }: Pick<PlanContext, 'shared' | 'signal'> & { group?: Pick<ProcessGroup, 'rank' | 'size'> | undefined } = {},
 ): Promise<RunPrediction | undefined> => {
   const started = performance.now()
   const planned = group && new PlannedGroup({ rank: group.rank, size: group.size, library: 'gloo' })
@@ -138,19 +125,15 @@ export const predictRun = async (
     phase: memory.phase,
     parameters,
     trainedParameters,
-    ...(steps === undefined ? {} : { steps }),
+    steps,
     tokensPerStep,
     flopsPerStep,
-    ...(processes === undefined ? {} : { processes: processes.count }),
-    ...(plan.rollouts === undefined ? {} : { writesAnswers: true }),
-    ...(flops === undefined ? {} : { flops }),
-    ...(costs === undefined
-      ? {}
-      : {
-          seconds: costs.seconds,
-          range: costs.range,
-          source: `${speed!.source}${processes === undefined ? '' : ', without what is spent on communication'}`,
-        }),
+    processes: processes?.count,
+    ...(plan.rollouts !== undefined && { writesAnswers: true }),
+    flops,
+    seconds: costs?.seconds,
+    range: costs?.range,
+    source: costs && `${speed?.source}${processes === undefined ? '' : ', without what is spent on communication'}`,
     planSeconds: (performance.now() - started) / 1000,
     notes,
   }

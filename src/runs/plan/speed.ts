@@ -1,12 +1,196 @@
-// How fast a planned run computes: measured in some steps of the run, remembered from earlier measurements, or from a table of cards.
-import { DataError } from '../../core/index.ts'
-import { getThreads } from '../../tensor/index.ts'
+// How fast this machine computes: measured in some steps of the run, remembered in the user's cache from earlier runs, or from a table of cards;
+// the memory of the process that no plan sees; and what a planned time costs at the user's prices.
+import { readFile } from 'node:fs/promises'
+import { DataError, processorName, userCache, writeFileAtomic } from '../../core/index.ts'
+import { deviceMemory, getThreads, processMemory } from '../../tensor/index.ts'
 import { train } from '../../training/index.ts'
 import type { BuiltRun, CommonRecipe, RunKind } from '../engine/run-kind.ts'
-import { rememberCalibrations } from './calibration.ts'
-import type { Speed } from './costs.ts'
 import { findAccelerator, usualUtilisation } from './machines.ts'
 import { type RunPlan, trainingOf } from './plan-run.ts'
+
+/** How fast a machine computes, and how that is known. */
+export interface Speed {
+  /** FLOP/s of a training step, of all processes together. */
+  flopsPerSecond: number
+  /** Number of processes (default: 1). */
+  count?: number
+  /** Seconds that the first steps take in addition, while code is compiled and memory is new (default: 0). */
+  startSeconds?: number
+  /** Relative error that its source has shown or that is assumed. */
+  tolerance: number
+  basis: 'measured' | 'calibrated' | 'table'
+  /** What it was taken from, in words. */
+  source: string
+}
+
+/** Prices and power: the user's are for one machine or graphics card. */
+export interface Prices {
+  /** Rent of the machine or card. */
+  pricePerHour?: number | undefined
+  /** Power of the machine or card. */
+  watts?: number | undefined
+  pricePerKilowattHour?: number | undefined
+}
+
+/** What a run costs. */
+export interface RunCosts {
+  seconds: number
+  /** Bounds of the time. */
+  range: [number, number]
+  /** Rent and energy, where a price is given. */
+  money?: number
+  kilowattHours?: number
+}
+
+/** Prices of several machines or cards together, from those of one. Energy has the same price for all. */
+export const pricesOfAll = ({ pricePerHour, watts, pricePerKilowattHour }: Prices, count: number): Prices => ({
+  pricePerHour: pricePerHour && count * pricePerHour,
+  watts: watts && count * watts,
+  pricePerKilowattHour,
+})
+
+/**
+ * The costs of a time that was taken from a speed.
+ * @param prices of all machines or cards together
+ */
+export const costsOf = (seconds: number, { tolerance }: Pick<Speed, 'tolerance'>, prices: Prices = {}): RunCosts => {
+  const hours = seconds / 3600
+  const kilowattHours = prices.watts === undefined ? undefined : (hours * prices.watts) / 1000
+  const rent = prices.pricePerHour === undefined ? undefined : hours * prices.pricePerHour
+  const energy =
+    kilowattHours === undefined || prices.pricePerKilowattHour === undefined
+      ? undefined
+      : kilowattHours * prices.pricePerKilowattHour
+  return {
+    seconds,
+    range: [seconds / (1 + tolerance), seconds * (1 + tolerance)],
+    ...(rent === undefined && energy === undefined ? {} : { money: (rent ?? 0) + (energy ?? 0) }),
+    ...(kilowattHours === undefined ? {} : { kilowattHours }),
+  }
+}
+
+/** Limits that a run must stay within. */
+export interface Limits {
+  /** Bytes. */
+  memory?: number
+  hours?: number
+  money?: number
+}
+
+/**
+ * The longest time within limits of time and money, and the limit that binds; undefined without such limits.
+ * @param prices of all machines or cards together
+ */
+export const affordableTime = (
+  { hours, money }: Limits,
+  speed: Speed,
+  prices: Prices,
+): { seconds: number; binds: 'hours' | 'money' } | undefined => {
+  const perHour = costsOf(3600, speed, prices).money
+  const byMoney = money === undefined || perHour === undefined ? Number.POSITIVE_INFINITY : money / perHour
+  const byTime = hours ?? Number.POSITIVE_INFINITY
+  const most = Math.min(byMoney, byTime)
+  if (most === Number.POSITIVE_INFINITY) return undefined
+  return { seconds: most * 3600, binds: byMoney < byTime ? 'money' : 'hours' }
+}
+
+/** What a run on this machine showed. */
+export interface Calibration {
+  processor: string
+  threads: number
+  precision: string
+  flopsPerSecond: number
+  /** Operations of a token: runs of models of similar size have similar speeds. */
+  flopsPerToken?: number
+  /** Memory of the process beside what a plan counts, in bytes. */
+  marginBytes?: number
+  /** The finished run that it was learned from; undefined for steps that `measure` timed. */
+  run?: string
+  time: string
+}
+
+/** Calibrations that are kept. */
+const mostKept = 200
+
+const calibrationFile = (): string => userCache('plan-calibrations.json')
+
+const readCalibrations = async (): Promise<Calibration[]> => {
+  try {
+    const list = JSON.parse(await readFile(calibrationFile(), 'utf8')) as unknown
+    return Array.isArray(list) ? list : []
+  } catch {
+    // A missing or damaged file of the cache counts as nothing known.
+    return []
+  }
+}
+
+/** Stores what runs on this machine showed, in place of what the same runs showed before. Keeps the last 200. */
+export const rememberCalibrations = async (
+  learned: readonly Omit<Calibration, 'processor' | 'time'>[],
+): Promise<void> => {
+  const path = calibrationFile()
+  const time = new Date().toISOString()
+  const runs = new Set(learned.map(({ run }) => run).filter((run) => run !== undefined))
+  const earlier = (await readCalibrations()).filter(({ run }) => run === undefined || !runs.has(run))
+  const all = [...earlier, ...learned.map((one) => ({ processor: processorName(), ...one, time }))]
+  await writeFileAtomic(path, `${JSON.stringify(all.slice(-mostKept), null, 2)}\n`)
+}
+
+const median = (values: readonly number[]): number =>
+  [...values].sort((a, b) => a - b)[Math.floor((values.length - 1) / 2)]
+
+const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`
+
+/** Calibrations that a speed is taken from: those of the most similar models. */
+const neighbours = 5
+
+/** How many times more or less work for a token two models have. */
+const ratioOf = (a: number, b: number): number => Math.max(a / b, b / a)
+
+/** The speed that earlier runs had on this machine, by those with models of similar size; undefined where none is known. */
+export const rememberedSpeed = async (precision: string, flopsPerToken: number): Promise<Speed | undefined> => {
+  const here = (await readCalibrations()).filter(
+    (one) => one.processor === processorName() && one.threads === getThreads() && one.precision === precision,
+  )
+  if (here.length === 0) return undefined
+  const distance = (one: Calibration) => ratioOf(one.flopsPerToken ?? flopsPerToken, flopsPerToken)
+  // Of equally similar ones the latest.
+  const nearest = [...here]
+    .reverse()
+    .sort((a, b) => distance(a) - distance(b))
+    .slice(0, neighbours)
+  const speeds = nearest.map(({ flopsPerSecond }) => flopsPerSecond)
+  const speed = median(speeds)
+  const spread = Math.max(Math.max(...speeds) / speed, speed / Math.min(...speeds)) - 1
+  // Small models are slower: the speed of one does not carry far.
+  const far = distance(nearest[0]) > 4 ? 0.5 : 0
+  const finished = nearest.filter(({ run }) => run !== undefined).length
+  const [runs, timed] = [plural(finished, 'finished run'), plural(nearest.length - finished, 'measurement')]
+  const what = finished === 0 ? timed : finished === nearest.length ? runs : `${runs} and ${timed}`
+  return {
+    flopsPerSecond: speed,
+    tolerance: Math.max(0.15, spread, far),
+    basis: 'calibrated',
+    source: `${what} on this machine`,
+  }
+}
+
+/** Memory that code and buffers of the kernels take once they have run, where nothing is known. */
+const usualMargin = 20e6
+
+/** Memory of the process that plans do not see, by finished runs on this machine. */
+const rememberedMargin = async (): Promise<number> => {
+  const known = (await readCalibrations())
+    .filter(({ processor }) => processor === processorName())
+    .flatMap(({ marginBytes }) => (marginBytes === undefined ? [] : [marginBytes]))
+  return known.length === 0 ? usualMargin : median(known)
+}
+
+/** What a run takes on its device beside the tensors of its plan: what this process holds already, and what code and buffers of the kernels take later. */
+export const unplannedMemory = async (device: string): Promise<{ processBytes: number; marginBytes: number }> => ({
+  processBytes: processMemory(device),
+  marginBytes: deviceMemory(device) === undefined ? await rememberedMargin() : 0,
+})
 
 /** The speed of a card by its data sheet. @throws ConfigError for an unknown card */
 export const tableSpeed = (

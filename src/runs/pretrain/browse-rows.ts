@@ -13,7 +13,7 @@ import {
 import type { Tokenizer } from '../../tokenizers/index.ts'
 import { ExampleStream } from '../../training/index.ts'
 import { positionLimit } from './make-model.ts'
-import { openData } from './open-data.ts'
+import { openData } from './pretrain.ts'
 import type { PretrainRecipe } from './recipe.ts'
 
 /** A row at a position. */

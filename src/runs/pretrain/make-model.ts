@@ -4,9 +4,8 @@ import { ConfigError, didYouMean } from '../../core/index.ts'
 import { buildModel, type HeadType, type Model, type ModelDefinition, models } from '../../models/index.ts'
 import type { ObjectiveDefinition, VocabularyFacts } from '../../objectives/index.ts'
 import { Generator } from '../../tensor/index.ts'
-import { expectModelFits, type ModelSize } from '../engine/memory-limits.ts'
-import type { PretrainRecipe } from './recipe.ts'
-import { sizeRule } from './size-rule.ts'
+import { expectModelFits, type ModelSize } from '../engine/run-limits.ts'
+import { type PretrainRecipe, sizeRule } from './recipe.ts'
 
 const definitionOf = ({ model }: PretrainRecipe): ModelDefinition => {
   if (model.type === undefined)
@@ -17,7 +16,7 @@ const definitionOf = ({ model }: PretrainRecipe): ModelDefinition => {
 }
 
 /** The config of a new model: preset, then vocabulary, then `model.config`. */
-export const newModelConfig = (recipe: PretrainRecipe, vocabulary: VocabularyFacts): object => {
+const newModelConfig = (recipe: PretrainRecipe, vocabulary: VocabularyFacts): object => {
   const definition = definitionOf(recipe)
   const { preset, config } = recipe.model
   if (preset !== undefined && !Object.hasOwn(definition.presets, preset))

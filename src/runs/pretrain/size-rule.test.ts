@@ -1,8 +1,7 @@
 import { expect, it } from 'vitest'
 import { parseConfig } from '../../core/index.ts'
 import { models } from '../../models/index.ts'
-import { pretrainSchema } from './recipe.ts'
-import { applyDepth, sizeRule } from './size-rule.ts'
+import { applyDepth, pretrainSchema, sizeRule } from './recipe.ts'
 
 it('follows its sources', () => {
   // 12 layers of 768: GPT-3 small's learning rate; 85 million parameters in the layers, 20 tokens for each.

@@ -29,7 +29,7 @@ import type { Tokenizer } from '../../tokenizers/index.ts'
 import { runFiles } from '../../tracking/index.ts'
 import { type FinetuneRecipe, taskOf } from '../finetune/recipe.ts'
 import { readTask, type SpecialistTask } from '../finetune/specialist-files.ts'
-import { readRunRecipe } from '../run-recipe.ts'
+import { readRunRecipe } from '../kinds.ts'
 import { type AttachedSpecialist, type SharedBase, specialistKindOf } from './attach.ts'
 
 /** A specialist's files, and its task if they do not name it, as those of other programs do not. */

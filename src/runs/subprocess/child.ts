@@ -1,7 +1,7 @@
 // The subprocess of a run, which `run-in-subprocess.ts` starts: executes one run, sends its events as messages, and ends.
 import { packError } from '../../core/index.ts'
 import { enableStrictDevice } from '../../tensor/index.ts'
-import type { RunListener, RunResult } from '../engine/run-listener.ts'
+import type { RunListener, RunResult } from '../engine/run-kind.ts'
 import { startOf } from '../kinds.ts'
 import { resume } from '../resume.ts'
 import type { MessageFromSubprocess, MessageToSubprocess, SubprocessRun } from './run-in-subprocess.ts'

@@ -6,7 +6,7 @@ import { setTimeout } from 'node:timers/promises'
 import { exists, NativeError, type PortableError, startProcess, unpackError } from '../../core/index.ts'
 import { strictDeviceState } from '../../tensor/index.ts'
 import { runFiles, runOwner } from '../../tracking/index.ts'
-import type { RunListener, RunResult } from '../engine/run-listener.ts'
+import type { RunListener, RunResult } from '../engine/run-kind.ts'
 
 /** A recipe to start, with `command` and `out`, or the folder of a run to resume. `pauseAt` is the step after which it is stopped, in order. */
 export type SubprocessRun = ({ recipe: object } | { folder: string }) & { pauseAt?: number | undefined }
@@ -60,7 +60,7 @@ const send = (child: ChildProcess, message: MessageToSubprocess): void => {
  * Starts or resumes a run in a subprocess and returns its result. An abort stops it in order.
  * @throws what the run throws; the signal's reason if it was stopped before it started; NativeError if its process was killed
  */
-export const startSubprocess = async (run: SubprocessRun, listener: RunListener = {}): Promise<RunResult> => {
+const startSubprocess = async (run: SubprocessRun, listener: RunListener = {}): Promise<RunResult> => {
   const { signal } = listener
   signal?.throwIfAborted()
   // What a library writes to stdout goes to stderr, as stdout is the program's.

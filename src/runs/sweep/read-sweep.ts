@@ -5,10 +5,9 @@ import { DataError, parseJson } from '../../core/index.ts'
 import { SWEEP_FILE } from '../../tracking/index.ts'
 import { combinations, type GridAxes, type SweepAxes, sweepPoints } from './points.ts'
 import type { SweptRun } from './run-points.ts'
-import type { SweepFile } from './same-sweep.ts'
 import type { SearchTrial } from './search/run-search.ts'
 import { type SweepSetting, type SweepSummary, withoutReplicates } from './summary.ts'
-import { SUMMARY_FILE } from './sweep.ts'
+import { SUMMARY_FILE, type SweepFile } from './sweep.ts'
 
 /** A setting of a grid, or a trial of a search, with its results so far. */
 export interface SweepTrial
@@ -41,11 +40,7 @@ export interface SweepState {
   unranked: NonNullable<SweepSummary['unranked']>
 }
 
-interface SummaryFile {
-  metric?: string
-  clear?: boolean
-  settings?: SweepSetting[]
-  unranked?: SweepSummary['unranked']
+interface SummaryFile extends Partial<SweepSummary> {
   runs?: SweptRun[]
   trials?: SearchTrial[]
 }

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { resampledMean } from './resampled.ts'
+import { resampledMean } from './summary.ts'
 
 it('is the corrected resampled t-test', () => {
   // By hand: mean 0.02, variance (0.0001 + 0.0001 + 0 + 0.0004 + 0.0004) / 4 = 0.00025; over 5 folds the ratio is 1/4, so the

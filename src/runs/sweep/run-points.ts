@@ -1,9 +1,28 @@
-// Runs that belong together, one after another, each in a subprocess. Started again, finished ones are skipped and a stopped one is resumed.
-import { NativeError } from '../../core/index.ts'
-import { isFinished } from '../engine/run-folder.ts'
-import type { RunListener } from '../engine/run-listener.ts'
+// Runs that belong together in one folder, one after another, each in a subprocess. Started again, finished ones are skipped and a stopped one is
+// resumed.
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { ConfigError, NativeError } from '../../core/index.ts'
+import type { RunListener } from '../engine/run-kind.ts'
+import { isFinished } from '../engine/run-record.ts'
 import { runInSubprocess } from '../subprocess/run-in-subprocess.ts'
 import type { SweepPoint } from './points.ts'
+
+/**
+ * The text of the file that says what a folder is; undefined for a folder that is new or empty.
+ * @param kind what the folder holds, such as `sweep`
+ * @throws ConfigError for a folder with other files
+ */
+export const readMark = async (out: string, file: string, kind: string): Promise<string | undefined> => {
+  const text = await readFile(join(out, file), 'utf8').catch(() => undefined)
+  if (text !== undefined) return text
+  const present: string[] = await readdir(out).catch(() => [])
+  if (present.length > 0)
+    throw new ConfigError(
+      `Expected a new folder or that of a ${kind} for \`out\`, found ${present.length} other files in ${out}. Name another folder.`,
+    )
+  return undefined
+}
 
 /** Callbacks of a sweep. */
 export interface SweepListener {
@@ -34,7 +53,7 @@ export const runPoints = async (
   runs: readonly SweptRun[],
   recipeOf: (run: SweptRun) => object,
   listener: SweepListener,
-  after: () => Promise<void> = async () => {},
+  after: () => Promise<unknown> = async () => {},
 ): Promise<'finished' | 'interrupted'> => {
   for (const [i, run] of runs.entries()) {
     if (await isFinished(run.folder)) {

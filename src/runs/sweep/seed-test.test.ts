@@ -1,6 +1,6 @@
 // Expected values: SciPy 1.17.1, ttest_ind(a, b, equal_var=False) and its confidence_interval().
 import { expect, it } from 'vitest'
-import { seedDifference } from './seed-test.ts'
+import { seedDifference } from './summary.ts'
 
 it("is Welch's t-test", () => {
   const table: [number[], number[], { probability: number; low: number; high: number }][] = [

@@ -1,11 +1,74 @@
-// The results of a sweep: mean and spread over the seeds and splits of each setting, from the files of the runs.
+// The results of a sweep: mean and spread over the seeds and splits of each setting, from the files of the runs, and whether settings differ beyond
+// chance.
 import { join } from 'node:path'
+import { studentProbability, studentQuantile } from '../../core/index.ts'
 import { isLowerBetter, readRunCard, runFiles } from '../../tracking/index.ts'
 import { readEvaluation } from '../engine/evaluation-files.ts'
-import { readRunRecipe } from '../run-recipe.ts'
-import { type ResampledMean, resampledMean } from './resampled.ts'
+import { readRunRecipe } from '../kinds.ts'
 import type { SweptRun } from './run-points.ts'
-import { isConstant, seedDifference } from './seed-test.ts'
+
+/** A mean with its confidence interval, and the probability of a mean as far from 0 by chance. */
+interface ResampledMean {
+  value: number
+  low: number
+  high: number
+  /** Two-sided p-value. */
+  probability: number
+}
+
+const confidence = 0.95
+
+/**
+ * The mean of values from several splits, one value each.
+ * @param ratio validation records by training records; 0 for values that are independent, such as those of several seeds on one split
+ * @returns undefined for a single value
+ * @source Nadeau and Bengio, Inference for the Generalization Error, Machine Learning 52, 2003
+ */
+export const resampledMean = (values: readonly number[], ratio: number): ResampledMean | undefined => {
+  const count = values.length
+  if (count < 2) return undefined
+  const value = values.reduce((sum, one) => sum + one, 0) / count
+  const variance = values.reduce((sum, one) => sum + (one - value) ** 2, 0) / (count - 1)
+  const error = Math.sqrt((1 / count + ratio) * variance)
+  const half = error * studentQuantile(1 - confidence, count - 1)
+  // Values that are equal but for rounding show no error, which does not make a few of them certain: chance alone gives all of
+  // them one sign this often.
+  const bySign = value === 0 ? 1 : 2 ** (1 - count)
+  const areEqual = error <= 1e-9 * Math.abs(value)
+  const probability = areEqual ? bySign : studentProbability(value / error, count - 1)
+  return { value, low: value - half, high: value + half, probability }
+}
+
+/** Fewer seeds of a setting say too little of its spread: with two, settings far apart seldom differ significantly. */
+const fewestSeeds = 3
+
+/** Whether values are all the same. The variance of such values can be a rounding error above 0. */
+const isConstant = (values: readonly number[]): boolean => values.every((value) => value === values[0])
+
+const momentsOf = (values: readonly number[]): { mean: number; squaredError: number } => {
+  const mean = values.reduce((sum, value) => sum + value, 0) / values.length
+  const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (values.length - 1)
+  return { mean, squaredError: variance / values.length }
+}
+
+/**
+ * The mean of `a` minus that of `b`, one value for each seed. Seeds that both have are not paired: their values hardly go together, and
+ * where they do, the test is stricter than it says.
+ * @returns undefined below three seeds each, and for seeds that change nothing
+ * @source B. L. Welch, The Generalization of 'Student's' Problem when Several Different Population Variances are Involved, Biometrika 34, 1947
+ */
+export const seedDifference = (a: readonly number[], b: readonly number[]): ResampledMean | undefined => {
+  if (a.length < fewestSeeds || b.length < fewestSeeds || (isConstant(a) && isConstant(b))) return undefined
+  const [first, second] = [momentsOf(a), momentsOf(b)]
+  const squaredError = first.squaredError + second.squaredError
+  if (!Number.isFinite(squaredError)) return undefined
+  const freedom =
+    squaredError ** 2 / (first.squaredError ** 2 / (a.length - 1) + second.squaredError ** 2 / (b.length - 1))
+  const value = first.mean - second.mean
+  const error = Math.sqrt(squaredError)
+  const half = error * studentQuantile(1 - confidence, freedom)
+  return { value, low: value - half, high: value + half, probability: studentProbability(value / error, freedom) }
+}
 
 /** Keys whose values repeat a setting and do not make another: the seed, and which records validate. */
 export const replicateKeys: readonly string[] = ['seed', 'split.fold', 'split.repeat']

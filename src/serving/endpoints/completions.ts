@@ -8,21 +8,21 @@ import type { Model } from '../../models/index.ts'
 import { type GapPrompt, gapPrompt, specialTokenFrame, type Tokenizer } from '../../tokenizers/index.ts'
 import { readArrivals } from '../arrivals.ts'
 import { badRequest, endedEarly } from '../http/errors.ts'
+import { untilAborted } from '../models/batcher.ts'
 import type { ServedModel } from '../models/served-models.ts'
-import { samplingFields, textSettings } from '../texts/sampling.ts'
 import {
   type FinishedText,
   type GeneratedToken,
   newTokensOf,
   readText,
+  samplingFields,
   schedulerOf,
   startTexts,
   type TextRun,
+  textSettings,
   usageOf,
 } from '../texts/text-run.ts'
-import { expectTokenIds, textList, tokenIds } from '../texts/token-ids.ts'
-import { tokenText, tokenTexts } from '../texts/token-text.ts'
-import { untilAborted } from '../until-aborted.ts'
+import { expectTokenIds, textList, tokenIds, tokenText, tokenTexts } from '../texts/token-text.ts'
 import { type Call, defineEndpoint, modelName } from './endpoint.ts'
 
 const maxPrompts = 128
@@ -47,7 +47,6 @@ const body = z.strictObject({
 
 type Body = z.output<typeof body>
 
-/** A prompt with its tokens. */
 interface Prompt {
   ids: number[]
   /** As the request has it; undefined for token ids. */
@@ -95,7 +94,7 @@ const promptsOf = (call: Call<Body>, model: ServedModel): Omit<Prompt, 'scored'>
   })
 }
 
-/** OpenAI's log-probabilities of a completion. */
+/** OpenAI's log-probabilities of a completion: as JSON it has the public fields. */
 class LogProbs {
   readonly tokens: string[] = []
   readonly token_logprobs: (number | null)[] = []
@@ -119,11 +118,6 @@ class LogProbs {
             [token, ...alternatives].map((one) => [tokenText(this.#tokenizer, one.id), Math.max(one.logProb, -9999)]),
           ),
     )
-  }
-
-  toJSON() {
-    const { tokens, token_logprobs, top_logprobs, text_offset } = this
-    return { tokens, token_logprobs, top_logprobs, text_offset }
   }
 }
 

@@ -1,12 +1,22 @@
 // What an endpoint declares, and what it may use while it answers. The app, the OpenAPI document and the tests derive from it.
+
 import type { Context } from 'hono'
 import { z } from 'zod'
+import { maxTextTokens } from '../../features/index.ts'
 import { checkBody, readJson, type UnsupportedFields } from '../http/body.ts'
 import { ApiError, toApiError } from '../http/errors.ts'
 import { eventStream } from '../http/event-stream.ts'
+import { writes } from '../models/answered-paths.ts'
 import type { ServedModel } from '../models/served-models.ts'
 import type { Service } from '../service.ts'
 import { RequestTrace, type SpanAttributes } from '../tracing.ts'
+
+/** Maximum tokens of a text that is read for its vector: the context, or less by the files of the model. */
+export const embeddedTokens = ({ context, text, tokenizer }: ServedModel): number =>
+  Math.min(context, maxTextTokens(text.model, tokenizer) ?? context)
+
+/** Maximum tokens of a request: a prompt with its completion, or a text. */
+export const maxModelLength = (model: ServedModel): number => (writes(model) ? model.context : embeddedTokens(model))
 
 /** Bytes of a text that may wait for its client: one that reads more slowly than the model writes has memory of the server. */
 const maxWaitingBytes = 4 * 2 ** 20
@@ -35,8 +45,6 @@ export const defineEndpoint = <Body extends z.ZodType>(endpoint: Endpoint<Body>)
 
 /** One request while it is answered. */
 export class Call<Body = unknown> {
-  readonly service: Service
-  readonly body: Body
   readonly #context: Context
   readonly #controller = new AbortController()
   readonly #releases: (() => void)[] = []
@@ -46,11 +54,14 @@ export class Call<Body = unknown> {
   #streams = false
   #ended = false
 
-  constructor(service: Service, context: Context, body: Body, trace: RequestTrace) {
-    this.service = service
+  constructor(
+    readonly service: Service,
+    context: Context,
+    readonly body: Body,
+    trace: RequestTrace,
+  ) {
     this.#trace = trace
     this.#context = context
-    this.body = body
     const { signal } = context.req.raw
     const abort = () => this.#controller.abort()
     if (signal.aborted) abort()
@@ -104,7 +115,6 @@ export class Call<Body = unknown> {
     })
   }
 
-  /** Answers the request. */
   static async answer(service: Service, endpoint: Endpoint, context: Context): Promise<Response> {
     const { method, path, body: schema, unsupported } = endpoint
     const { headers } = context.req.raw

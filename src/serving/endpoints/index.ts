@@ -1,9 +1,9 @@
 // The registry of endpoints.
-import { loadAdapterByName, unloadAdapterByName } from './adapters.ts'
+
 import { chatCompletions } from './chat.ts'
 import { completions } from './completions.ts'
 import type { Endpoint } from './endpoint.ts'
-import { health, listModels, metrics, showModel } from './models.ts'
+import { health, listModels, loadAdapterByName, metrics, showModel, unloadAdapterByName } from './models.ts'
 import { responses } from './responses.ts'
 import { rerank, score } from './scores.ts'
 import { answers, classify, embeddings, fill, tokens } from './text-tasks.ts'

@@ -13,30 +13,16 @@ import {
   startChat,
 } from '../texts/chat-run.ts'
 import { messagesOfInput, responseInput } from '../texts/response-items.ts'
-import { samplingFields, withoutObfuscation } from '../texts/sampling.ts'
-import { type GeneratedToken, type TextRun, usageOf } from '../texts/text-run.ts'
-import { allowedMode, functionName, type ToolCall } from '../texts/tools.ts'
+import { type GeneratedToken, samplingFields, type TextRun, usageOf, withoutObfuscation } from '../texts/text-run.ts'
+import { allowedMode, functionFields, functionName, plainFormats, schemaFields, type ToolCall } from '../texts/tools.ts'
 import { type Call, defineEndpoint, modelName } from './endpoint.ts'
 
 const format = z.discriminatedUnion('type', [
-  z.strictObject({ type: z.literal('text') }),
-  z.strictObject({ type: z.literal('json_object') }),
-  z.strictObject({
-    type: z.literal('json_schema'),
-    name: z.string().max(64),
-    description: z.string().nullish(),
-    schema: z.record(z.string(), z.unknown()),
-    strict: z.boolean().nullish(),
-  }),
+  ...plainFormats,
+  z.strictObject({ type: z.literal('json_schema'), ...schemaFields }),
 ])
 
-const tool = z.strictObject({
-  type: z.literal('function'),
-  name: functionName,
-  description: z.string().nullish(),
-  parameters: z.record(z.string(), z.unknown()).nullish(),
-  strict: z.boolean().nullish(),
-})
+const tool = z.strictObject({ type: z.literal('function'), ...functionFields })
 
 const withLogprobs = 'message.output_text.logprobs'
 
@@ -77,7 +63,6 @@ const body = z.strictObject({
 
 type Body = z.output<typeof body>
 
-/** A choice of functions as one of a chat. */
 const choiceOf = (choice: Body['tool_choice']): ChatRequest['tool_choice'] => {
   if (typeof choice !== 'object' || choice === null) return choice
   if (choice.type === 'function') return { type: 'function', function: { name: choice.name } }
@@ -85,7 +70,6 @@ const choiceOf = (choice: Body['tool_choice']): ChatRequest['tool_choice'] => {
   return { type: 'allowed_tools', allowed_tools: { mode: choice.mode, tools } }
 }
 
-/** The request as one of a chat. */
 const chatOf = (given: Body): ChatRequest => {
   if (given.top_logprobs != null && !given.include?.length)
     throw badRequest(`\`top_logprobs\` needs "${withLogprobs}" in \`include\`: add it.`, 'top_logprobs')

@@ -5,8 +5,7 @@ import { countTokens } from '../../tokenizers/index.ts'
 import { badRequest } from '../http/errors.ts'
 import { hasManyClasses } from '../models/answered-paths.ts'
 import type { ServedModel } from '../models/served-models.ts'
-import { embeddedTokens } from '../models/text-limits.ts'
-import { type Call, defineEndpoint, modelName } from './endpoint.ts'
+import { type Call, defineEndpoint, embeddedTokens, modelName } from './endpoint.ts'
 import {
   classifyAll,
   embed,
@@ -38,7 +37,6 @@ const cosine = (a: Float32Array, b: Float32Array): number => {
   return aa * bb > 0 ? dot / Math.sqrt(aa * bb) : 0
 }
 
-/** Pairs to score. */
 interface Pairs {
   pairs: readonly (readonly [string, string])[]
   /** Which tokens are read; see `readTokens`. */

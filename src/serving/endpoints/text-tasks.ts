@@ -5,9 +5,8 @@ import { countTokens } from '../../tokenizers/index.ts'
 import { badRequest, endedEarly } from '../http/errors.ts'
 import { expectHead } from '../models/answered-paths.ts'
 import type { ServedModel } from '../models/served-models.ts'
-import { embeddedTokens } from '../models/text-limits.ts'
-import { expectTokenIds, textList, tokenIds } from '../texts/token-ids.ts'
-import { type Call, defineEndpoint, modelName } from './endpoint.ts'
+import { expectTokenIds, textList, tokenIds } from '../texts/token-text.ts'
+import { type Call, defineEndpoint, embeddedTokens, modelName } from './endpoint.ts'
 
 export const maxInputs = 2048
 const text = z.string().min(1)
@@ -44,7 +43,7 @@ const usageOfLengths = (lengths: readonly number[]) => {
 }
 
 /** The tokens of texts, as the answer states them. */
-export const usageOf = ({ tokenizer }: ServedModel, all: readonly string[]) =>
+const usageOf = ({ tokenizer }: ServedModel, all: readonly string[]) =>
   usageOfLengths(all.map((one) => countTokens(tokenizer, one)))
 
 /** Scales a vector to length one. */
@@ -74,7 +73,6 @@ export const truncateField = z
 
 /** What is read of the texts of a request. */
 export interface ReadTokens {
-  /** Maximum tokens of each. */
   maxTokens: number
   usage: { prompt_tokens: number; total_tokens: number }
 }

@@ -2,11 +2,10 @@
 import { z } from 'zod'
 import { encodeChatPrompt, renderChatFor } from '../../tokenizers/index.ts'
 import { badRequest } from '../http/errors.ts'
-import { maxModelLength } from '../models/text-limits.ts'
 import { chatMessages, messagesOf, templateFields, templateOf, variablesOf } from '../texts/chat-run.ts'
 import { tokenText } from '../texts/token-text.ts'
 import { toolFields } from '../texts/tools.ts'
-import { defineEndpoint, modelName } from './endpoint.ts'
+import { defineEndpoint, maxModelLength, modelName } from './endpoint.ts'
 
 export const tokenize = defineEndpoint({
   method: 'post',

@@ -1,9 +1,8 @@
 // Automata as grammars: every state is explored, and those from which no text can end are left out, so that a text is never led
 // into a place that it cannot leave.
 import { ConfigError } from '../../core/index.ts'
-import { type CodePoints, characterNode } from './code-points.ts'
-import type { Effort } from './effort.ts'
-import { choice, known, type Node, nothing, sequence } from './nodes.ts'
+import { type CodePoints, characterNode } from './languages.ts'
+import { choice, type Effort, known, type Node, nothing, sequence } from './nodes.ts'
 
 /** Reads texts character by character. Equal states have one key. */
 export interface Automaton<State> {

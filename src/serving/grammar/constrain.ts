@@ -3,8 +3,7 @@
 import type { LogitsProcessor } from '../../generation/index.ts'
 import { type Tokenizer, tokenBytes } from '../../tokenizers/index.ts'
 import { badRequest } from '../http/errors.ts'
-import { Effort } from './effort.ts'
-import { Machine, type Node, type State } from './nodes.ts'
+import { Effort, Machine, type Node, type State } from './nodes.ts'
 
 /** Tokens by their bytes. */
 interface Branch {

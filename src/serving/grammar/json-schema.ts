@@ -2,11 +2,11 @@
 // so that nothing invalid is ever written.
 import { ConfigError, show } from '../../core/index.ts'
 import { automatonNode } from './automaton.ts'
-import type { Effort } from './effort.ts'
 import { Languages } from './languages.ts'
 import {
   anyOf,
   choice,
+  type Effort,
   hasText,
   literal,
   type Node,
@@ -18,8 +18,7 @@ import {
   sequence,
 } from './nodes.ts'
 import { maxDigits, numberAutomaton } from './number-range.ts'
-import { countOf, isObject, type Schema } from './schema.ts'
-import { StringGrammars, string, stringKeywords } from './strings.ts'
+import { countOf, isObject, type Schema, StringGrammars, string, stringKeywords } from './strings.ts'
 
 const maxDepth = 64
 const maxSchemas = 5000
@@ -57,7 +56,6 @@ const value: Node = choice(
   literal('null'),
 )
 
-/** The grammar of any JSON object. */
 export const anyJsonObject = anyObject
 
 /** Keywords that say nothing of which values are valid. */
@@ -79,7 +77,6 @@ const annotations = [
 
 const numericKeywords = ['minimum', 'exclusiveMinimum', 'maximum', 'exclusiveMaximum', 'multipleOf']
 
-/** Keywords of each type. */
 const keywords: Readonly<Record<string, readonly string[]>> = {
   object: ['properties', 'required', 'additionalProperties'],
   array: ['items', 'prefixItems', 'minItems', 'maxItems'],

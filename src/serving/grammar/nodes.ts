@@ -1,10 +1,56 @@
 // Grammars over bytes: nodes that describe texts, and a machine that reads a text byte by byte and tells which bytes may come
 // next. Nodes may be recursive, so the machine keeps a stack; equal stacks are one object, so that states can be compared and
 // cached by number.
-import type { Effort } from './effort.ts'
+import { ConfigError } from '../../core/index.ts'
+
+/** Steps between two looks at the clock. */
+const stride = 200
+
+/** Work that must end within some time of the processor. */
+export class Effort {
+  readonly #message: string
+  readonly #maxTime: number
+  #started = 0
+  #used = process.cpuUsage()
+  #steps = 0
+
+  /**
+   * @param message of the error, without the place in a schema
+   * @param maxTime in milliseconds
+   */
+  constructor(message: string, maxTime = 1000) {
+    this.#message = message
+    this.#maxTime = maxTime
+    this.restart()
+  }
+
+  /** Allows the whole time again. */
+  restart(): void {
+    this.#started = performance.now()
+    this.#used = process.cpuUsage()
+    this.#steps = 0
+  }
+
+  /** Counts steps that are done. @throws ConfigError when the time is over */
+  spend(steps = 1): void {
+    this.#steps += steps
+    if (this.#steps < stride) return
+    this.#steps = 0
+    if (performance.now() - this.#started < this.#maxTime) return
+    // Time that other programs had does not count, so that a busy machine refuses nothing else.
+    const { user, system } = process.cpuUsage(this.#used)
+    if ((user + system) / 1000 >= this.#maxTime) throw new ConfigError(this.#message)
+  }
+}
+
+/** For the grammar of one document. */
+export const compilingEffort = (): Effort =>
+  new Effort(
+    'the schema takes more than a second to compile. Use fewer or simpler patterns, lookaheads, repetitions and multiples.',
+  )
 
 /** A set of bytes: 256 flags. */
-export type Bytes = Uint8Array
+type Bytes = Uint8Array
 
 /** A part of a grammar. */
 export type Node =
@@ -49,10 +95,8 @@ export const oneOf = (...ranges: readonly (readonly [number, number])[]): Node =
 
 const singles = Array.from({ length: 256 }, (_, byte) => oneOf([byte, byte]))
 
-/** A text as it is. */
 export const literal = (text: string): Node => sequence(...[...Buffer.from(text, 'utf8')].map((byte) => singles[byte]))
 
-/** Any of the characters, all ASCII. */
 export const anyOf = (characters: string): Node =>
   oneOf(...[...Buffer.from(characters, 'latin1')].map((byte) => [byte, byte] as const))
 

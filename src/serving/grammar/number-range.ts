@@ -1,7 +1,7 @@
 // Numbers between bounds, and multiples of a number, read digit by digit. They are compared as decimals, without exponents, so
 // that nothing is rounded: with at most 15 digits, different decimals are different numbers in float64 too.
 import type { Automaton } from './automaton.ts'
-import type { CodePoints } from './code-points.ts'
+import type { CodePoints } from './languages.ts'
 
 /** Digits of a number at most: a model that repeats a digit must come to an end. */
 export const maxDigits = 15

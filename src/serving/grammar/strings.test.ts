@@ -3,9 +3,9 @@ import { isIPv4, isIPv6 } from 'node:net'
 import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import { createRandom, type Random } from '../../core/index.ts'
-import { formatPatterns } from './formats.ts'
 import { jsonSchemaGrammar } from './json-schema.ts'
 import { Machine, type State } from './nodes.ts'
+import { formatPatterns } from './strings.ts'
 
 const machineOf = (schema: object) => new Machine(jsonSchemaGrammar({ type: 'string', ...schema }, 'schema'))
 

@@ -42,7 +42,6 @@ export class ApiError extends Error {
   }
 }
 
-/** A fault of the request. */
 export const badRequest = (message: string, param?: string, code?: string): ApiError =>
   new ApiError(400, message, { param, code })
 
@@ -64,6 +63,5 @@ export const toApiError = (error: unknown): ApiError => {
   return new ApiError(500, 'The server failed on this request. Its log has the cause.', { code: 'internal_error' })
 }
 
-/** An error as a response. */
 export const errorResponse = (error: ApiError): Response =>
   Response.json(error.body, { status: error.status, headers: error.headers })

@@ -1,12 +1,59 @@
 // A port with an application behind it: limits on clients, the reasons why a port cannot be had, and who may reach it.
+import { createHash, timingSafeEqual } from 'node:crypto'
 import { createServer as createHttpServer, type Server } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createAdaptorServer, type HttpBindings } from '@hono/node-server'
+import type { MiddlewareHandler } from 'hono'
 import { ConfigError } from '../../core/index.ts'
 import { noteArrival } from '../arrivals.ts'
 import { ApiError } from './errors.ts'
-import { loopbackHosts } from './guards.ts'
+
+/** Hosts of a server on the loopback interface. */
+export const loopbackHosts: readonly string[] = ['localhost', '127.0.0.1', '[::1]']
+
+/** Paths without a token, so that a load balancer can ask whether the server is up. */
+const openPaths = new Set(['/health'])
+
+const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
+
+/** Whether a text is the token, in a time that tells nothing of it: digests have one length. */
+export const tokenTest = (token: string): ((given: string | undefined) => boolean) => {
+  const wanted = digest(token)
+  return (given) => given !== undefined && timingSafeEqual(digest(given), wanted)
+}
+
+export const bearerToken = (header: string | undefined): string | undefined => /^Bearer (.+)$/i.exec(header ?? '')?.[1]
+
+/**
+ * Refuses requests for other host names, which a web page can send to a local server by changing its own DNS record.
+ * @param hosts names without ports
+ */
+export const checkHost =
+  (hosts: readonly string[]): MiddlewareHandler =>
+  async (c, next) => {
+    const host = (c.req.header('host') ?? '').toLowerCase().replace(/:\d*$/, '')
+    if (!hosts.includes(host))
+      throw new ApiError(
+        403,
+        `Expected one of ${hosts.join(', ')} for the header \`host\`, got "${host.slice(0, 80)}". Add it to the allowed hosts.`,
+        { code: 'host_not_allowed' },
+      )
+    await next()
+  }
+
+/** Refuses requests without the token. */
+export const checkToken = (token: string): MiddlewareHandler => {
+  const fits = tokenTest(token)
+  return async (c, next) => {
+    if (!fits(bearerToken(c.req.header('authorization'))) && !openPaths.has(c.req.path))
+      throw new ApiError(401, 'Expected the token of this server in the header `authorization: Bearer …`.', {
+        code: 'invalid_api_key',
+        headers: { 'www-authenticate': 'Bearer' },
+      })
+    await next()
+  }
+}
 
 const isLoopback = (host: string): boolean => host === 'localhost' || host === '::1' || /^127\./.test(host)
 
@@ -82,7 +129,6 @@ const bind = (server: Server, port: number, host: string): Promise<number> =>
 export const hostsOf = (host: string): string[] | undefined =>
   isLoopback(host) ? [...new Set([...loopbackHosts, host])] : undefined
 
-/** A server that listens. */
 export interface Listening {
   server: Server
   port: number

@@ -6,10 +6,9 @@ import { isBatchInvariant, setBatchInvariant } from '../../tensor/index.ts'
 import { createApp } from '../app.ts'
 import { readBytes } from '../http/body.ts'
 import { ApiError, errorResponse, toApiError } from '../http/errors.ts'
-import { bearerToken, loopbackHosts, tokenTest } from '../http/guards.ts'
-import { type Listening, listen } from '../http/listen.ts'
+import { bearerToken, type Listening, listen, loopbackHosts, tokenTest } from '../http/listen.ts'
 import { Service } from '../service.ts'
-import { removeLiveFile, stepHeader, writeLiveFile } from './live-file.ts'
+import { removeLiveFile, stepHeader, writeLiveFile } from './live-run.ts'
 
 /** Limits of the answers, so that training is not starved. */
 export interface LiveLimits {
@@ -45,7 +44,8 @@ export class LiveModel implements ModelVisitor {
   readonly #maxBodyBytes: number
   #listening: Listening | undefined
   #waiting: Waiting[] = []
-  #step = 0
+  /** Step whose weights answer now. */
+  step = 0
   #closed = false
   /** Answers may take half of the time: after some seconds of answers, training has the same before the next. */
   #notBefore = 0
@@ -84,14 +84,9 @@ export class LiveModel implements ModelVisitor {
     return live
   }
 
-  /** Step whose weights answer now. */
-  get step(): number {
-    return this.#step
-  }
-
   /** Answers the requests that wait. Without any there is nothing to wait for. */
   beforeStep(step: number): Promise<void> | undefined {
-    this.#step = step
+    this.step = step
     if (this.#waiting.length === 0 || performance.now() < this.#notBefore) return undefined
     return this.#answerAll(this.#waiting.splice(0))
   }
@@ -139,7 +134,7 @@ export class LiveModel implements ModelVisitor {
 
   async #answer(request: Request): Promise<Response> {
     const response = await this.#app.fetch(request)
-    response.headers.set(stepHeader, String(this.#step))
+    response.headers.set(stepHeader, String(this.step))
     return response
   }
 

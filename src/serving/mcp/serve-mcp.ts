@@ -4,8 +4,7 @@ import type { Readable, Writable } from 'node:stream'
 import { packageVersion, TunesmithError } from '../../core/index.ts'
 import { ApiError } from '../http/errors.ts'
 import { RunLibrary } from '../studio/runs/run-library.ts'
-import { LoadedModels } from './loaded-models.ts'
-import type { McpTool, ToolContext } from './tool.ts'
+import { LoadedModels, type McpTool, type ToolContext } from './tool.ts'
 
 /** Settings of the tools. */
 export interface McpSettings {

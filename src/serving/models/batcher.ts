@@ -1,8 +1,16 @@
 // Batches of texts that are classified, tagged, embedded or scored: what waits for one model is computed together. What is
 // in a batch is split by tokens and packed below; an input at fault fails its own request only.
 import { readArrivals } from '../arrivals.ts'
-import { untilAborted } from '../until-aborted.ts'
 import type { ServedModel } from './served-models.ts'
+
+/** The result of work; rejects with the reason of the signal as soon as it fires. The work must heed the signal itself. */
+export const untilAborted = <Result>(work: Promise<Result>, signal: AbortSignal): Promise<Result> =>
+  new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason)
+    if (signal.aborted) onAbort()
+    signal.addEventListener('abort', onAbort, { once: true })
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
+  })
 
 /** Inputs of a batch at most; their tokens are limited where they are computed. */
 const maxInputs = 256

@@ -31,7 +31,6 @@ const warmUpPrompt = 12
 
 /** A base and its work. */
 export class Engine {
-  readonly loaded: InferenceModel
   /** Adapter that the base itself was loaded with; null for none, and undefined for whatever is active on borrowed weights. */
   readonly ownAdapter: string | null | undefined
   /** Undefined for a base that does not write text. */
@@ -42,10 +41,13 @@ export class Engine {
   readonly #packedWeightBytes: number | undefined
   readonly #maxRows: number
   #turn: Promise<unknown> = Promise.resolve()
-  #queued = 0
+  /** Work in the queue, without texts. */
+  queued = 0
 
-  constructor(loaded: InferenceModel, { borrowed, speculation, packedWeightBytes, ...options }: EngineOptions) {
-    this.loaded = loaded
+  constructor(
+    readonly loaded: InferenceModel,
+    { borrowed, speculation, packedWeightBytes, ...options }: EngineOptions,
+  ) {
     this.#borrowed = borrowed !== undefined
     this.#packedWeightBytes = packedWeightBytes
     this.#maxRows = options.maxRows
@@ -94,17 +96,12 @@ export class Engine {
     for (let row = 0; row < Math.min(warmUpRows, this.#maxRows); row++) begin(row).catch(() => undefined)
   }
 
-  /** Work in the queue, without texts. */
-  get queued(): number {
-    return this.#queued
-  }
-
   /**
    * Runs work that activates an adapter, when the work before it is done. Steps of the scheduler may run meanwhile: they put
    * back what was active.
    */
   async inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
-    this.#queued++
+    this.queued++
     const mine = this.#turn.then(work)
     this.#turn = mine.then(
       () => undefined,
@@ -113,7 +110,7 @@ export class Engine {
     try {
       return await mine
     } finally {
-      this.#queued--
+      this.queued--
     }
   }
 

@@ -4,17 +4,13 @@ import type { ChildProcess } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { byCodeUnits, startProcess, unpackError } from '../../core/index.ts'
 import { ApiError } from '../http/errors.ts'
-import { type ForwardedRequest, forward } from '../live/forward.ts'
-import type { Address } from '../live/live-file.ts'
+import { type Address, type ForwardedRequest, forward } from '../live/live-run.ts'
+import { untilAborted } from '../models/batcher.ts'
+import type { PlaygroundState } from '../studio/types/api-types.ts'
 import type { MessageFromModel, MessageToModel } from './model-process.ts'
 
 /** A model in memory, or on its way there. */
-export interface HostedModel {
-  id: string
-  state: 'loading' | 'loaded'
-  /** Memory of its process. */
-  memoryBytes: number | null
-}
+type HostedModel = PlaygroundState['loaded'][number]
 
 /** Where a model is loaded from. */
 export interface ModelSource {
@@ -37,14 +33,11 @@ interface Host {
 
 /** The processes of the models that are in memory. */
 export class ModelHosts {
-  /** Maximum number of models in memory. */
-  readonly limit: number
   readonly #hosts = new Map<string, Host>()
   #uses = 0
 
-  constructor(limit: number) {
-    this.limit = limit
-  }
+  /** @param limit maximum number of models in memory */
+  constructor(readonly limit: number) {}
 
   /** The models in memory, by name. */
   get list(): HostedModel[] {
@@ -68,7 +61,7 @@ export class ModelHosts {
       ended = true
     }
     try {
-      return await forward(await unlessAborted(host.ready, request.signal), request, end)
+      return await forward(await untilAborted(host.ready, request.signal), request, end)
     } catch (error) {
       end()
       throw error
@@ -141,15 +134,6 @@ export class ModelHosts {
     }
   }
 }
-
-/** @throws the reason of the signal when a client leaves while its model is loaded */
-const unlessAborted = <Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> =>
-  new Promise((resolve, reject) => {
-    signal.throwIfAborted()
-    const leave = () => reject(signal.reason)
-    signal.addEventListener('abort', leave, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', leave))
-  })
 
 /** The cause in its own words: who opens the studio may know the folders of this machine. */
 const loadingError = (id: string, error: unknown): ApiError =>

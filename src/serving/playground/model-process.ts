@@ -2,8 +2,8 @@
 // It tells its memory and ends with the studio.
 import { memoryUsage } from 'node:process'
 import { type PortableError, packError } from '../../core/index.ts'
-import type { Address } from '../live/live-file.ts'
 import { liveModelName } from '../live/live-model.ts'
+import type { Address } from '../live/live-run.ts'
 import { createServer } from '../server.ts'
 
 /** Message to the process. */

@@ -1,4 +1,5 @@
 // What an endpoint of the studio declares, and what it may use while it answers. The app derives from it.
+import { setTimeout } from 'node:timers/promises'
 import { z } from 'zod'
 import { eventStream } from '../http/event-stream.ts'
 import type { Columns } from './runs/columns.ts'
@@ -66,13 +67,4 @@ export const studioStream = (
 
 /** Resolves after some milliseconds, or at once when the signal fires. */
 export const pause = (ms: number, signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    if (signal.aborted) return resolve()
-    const done = () => {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', done)
-      resolve()
-    }
-    const timer = setTimeout(done, ms)
-    signal.addEventListener('abort', done, { once: true })
-  })
+  setTimeout(ms, undefined, { signal }).catch(() => undefined)

@@ -1,4 +1,7 @@
-// Values of any size for a page: texts that are cut between characters, and numbers that JSON can have.
+// Values of any size for a page: texts that are cut between characters, numbers that JSON can have, and what a run trains in a few words.
+
+import type { RunRow } from './types/api-types.ts'
+import type { IntervalValue } from './types/compare-types.ts'
 import type { CutText } from './types/data-types.ts'
 
 /** Characters of a cell in a table. */
@@ -50,6 +53,13 @@ export const listedValue = (value: unknown): string =>
 export const finiteOrNull = (value: number | null | undefined): number | null =>
   value !== null && value !== undefined && Number.isFinite(value) ? value : null
 
+/** A value with its confidence interval, as JSON can have it. */
+export const intervalOf = ({ value, low, high }: { value: number; low: number; high: number }): IntervalValue => ({
+  value: finiteOrNull(value),
+  low: finiteOrNull(low),
+  high: finiteOrNull(high),
+})
+
 /** Mean, smallest and largest of the values that are finite. */
 export const spreadOf = (values: readonly (number | null)[]) => {
   const known = values.filter((value): value is number => value !== null && Number.isFinite(value))
@@ -61,4 +71,32 @@ export const spreadOf = (values: readonly (number | null)[]) => {
     max = Math.max(max, value)
   }
   return { mean: sum / known.length, min, max }
+}
+
+type Fields = Record<string, unknown>
+
+const asFields = (value: unknown): Fields => (typeof value === 'object' && value !== null ? (value as Fields) : {})
+
+const text = (value: unknown): string | undefined => (typeof value === 'string' && value !== '' ? value : undefined)
+
+/** Name of a choice, given as a name or as an object with its type. */
+const choice = (value: unknown): string | undefined => text(value) ?? text(asFields(value).type)
+
+const lastPart = (path: string | undefined): string | undefined => path?.split(/[\\/]/).filter(Boolean).at(-1)
+
+/** Names of the tasks of a run of several. */
+const taskNames = (tasks: unknown): string | undefined =>
+  Array.isArray(tasks) ? undefined : Object.keys(asFields(tasks)).join(', ') || undefined
+
+/** The command and the title of a row; a missing or foreign recipe gives an empty title. */
+export const recipeTitle = (recipe: Fields | undefined): Pick<RunRow, 'command' | 'title'> => {
+  const { command, model, base, objective, task, tasks, variant } = recipe ?? {}
+  const learned = choice(task) ?? taskNames(tasks)
+  const architecture = [text(asFields(model).type), text(asFields(model).preset)].filter(Boolean).join(' ')
+  const parts = [
+    architecture || lastPart(text(base)),
+    learned ?? choice(objective),
+    learned === undefined ? undefined : choice(variant),
+  ]
+  return { command: text(command) ?? null, title: parts.filter((part) => part !== undefined).join(' · ') }
 }

@@ -1,17 +1,18 @@
-// The studio as an HTTP application: its pages, its API, and what keeps other web sites and other users out.
+// The studio as an HTTP application, and behind a port: `tunesmith ui`, and `--ui` of the commands that train. Its pages, its API, and what
+// keeps other web sites and other users out.
 import { Hono, type MiddlewareHandler } from 'hono'
 import { getCookie, setCookie } from 'hono/cookie'
 import { ConfigError, didYouMean, parseConfig } from '../../core/index.ts'
 import { checkBody, readJson } from '../http/body.ts'
 import { ApiError, badRequest, errorResponse, toApiError } from '../http/errors.ts'
-import { bearerToken, checkHost, tokenTest } from '../http/guards.ts'
-import type { PageFile } from './built-pages.ts'
+import { bearerToken, checkAccess, checkHost, hostsOf, listen, tokenTest } from '../http/listen.ts'
+import { type PageFile, readPages } from './built-pages.ts'
 import type { StudioEndpoint } from './endpoint.ts'
 import { studioEndpoints } from './endpoints/index.ts'
-import type { Studio } from './studio.ts'
+import { Studio, type StudioHooks, type StudioSettings } from './studio.ts'
 
 /** Who may open the studio, and where its pages are. */
-export interface StudioAppSettings {
+interface StudioAppSettings {
   /** The built pages by their paths. */
   pages: ReadonlyMap<string, PageFile>
   /** Token that the address of the first page or a header must have (default: none). */
@@ -123,4 +124,53 @@ export const createStudioApp = (studio: Studio, { pages, token, allowedHosts }: 
     return errorResponse(known)
   })
   return app
+}
+
+/** Port of a studio, unless another is given. */
+export const studioPort = 7878
+
+/** Settings of a studio that listens. */
+export interface StudioServerSettings extends StudioSettings {
+  /** Port to listen on; 0 for any that is free (default: 7878). */
+  port?: number
+  /** Address to listen on (default: 127.0.0.1). Any other than a loopback address needs a token. */
+  host?: string
+  /** Token that pages must have (default: none). */
+  token?: string
+}
+
+/** A studio that listens. */
+export interface RunningStudio {
+  /** Address of the first page, with the token if there is one. */
+  readonly url: string
+  readonly port: number
+  readonly studio: Studio
+  close(): Promise<void>
+}
+
+/**
+ * Opens the runs and listens.
+ * @throws ConfigError for a folder that is missing, a port that is taken, or a host that needs a token
+ */
+export const createStudio = async (
+  settings: StudioServerSettings = {},
+  hooks: StudioHooks = {},
+): Promise<RunningStudio> => {
+  const { port = studioPort, host = '127.0.0.1', token } = settings
+  checkAccess(host, token)
+  const pages = await readPages()
+  const studio = await Studio.open(settings, hooks)
+  const app = createStudioApp(studio, { pages, token, allowedHosts: hostsOf(host) })
+  const { server, port: bound, url } = await listen(host, port, app.fetch)
+  return {
+    url: token === undefined ? url : `${url}/?token=${encodeURIComponent(token)}`,
+    port: bound,
+    studio,
+    close: () =>
+      new Promise<void>((resolve) => {
+        studio.close()
+        server.close(() => resolve())
+        server.closeAllConnections()
+      }),
+  }
 }

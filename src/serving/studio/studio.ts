@@ -6,7 +6,7 @@ import { AnalysisQueue } from './analysis/analysis-queue.ts'
 import { MatrixWork } from './analysis/matrix-work.ts'
 import { DataSession } from './data/data-session.ts'
 import { RunFilter } from './filter/run-filter.ts'
-import { RecipePlanner } from './new-run/recipe-planner.ts'
+import { RecipePlanner } from './new-run/start-run.ts'
 import { RunLibrary } from './runs/run-library.ts'
 
 /** Settings of a studio, apart from its port. */
@@ -30,7 +30,6 @@ const followInterval = 500
 
 /** The studio behind its pages. Call `close` at the end. */
 export class Studio {
-  readonly runs: RunLibrary
   /** Models of the playground that are in no run. */
   readonly models: readonly string[]
   /** Models of the playground that are in memory. */
@@ -48,8 +47,11 @@ export class Studio {
   readonly #closed = new AbortController()
   readonly #timer: NodeJS.Timeout
 
-  private constructor(runs: RunLibrary, { models = [], maxModels = 3 }: StudioSettings, hooks: StudioHooks) {
-    this.runs = runs
+  private constructor(
+    readonly runs: RunLibrary,
+    { models = [], maxModels = 3 }: StudioSettings,
+    hooks: StudioHooks,
+  ) {
     this.models = models
     this.hosts = new ModelHosts(maxModels)
     this.filter = new RunFilter(runs, this.#closed.signal)

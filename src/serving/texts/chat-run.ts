@@ -6,20 +6,51 @@ import { badRequest } from '../http/errors.ts'
 import type { ServedModel } from '../models/served-models.ts'
 import type { Service } from '../service.ts'
 import { AnswerParser, type AnswerPart, beginsThinking, knowsThinking, type Thinking } from './answer-parser.ts'
-import { otherParts, textOf } from './content.ts'
-import { formatConstraint, responseFormat } from './output-format.ts'
-import { samplingFields, textSettings } from './sampling.ts'
 import {
   type FinishedText,
   type GeneratedToken,
   newTokensOf,
   readText,
+  samplingFields,
   schedulerOf,
   startTexts,
   type TextRun,
+  textSettings,
 } from './text-run.ts'
 import { tokenEntry } from './token-text.ts'
-import { type CallableFunctions, chooseTools, type ToolCall, toolCall, toolFields } from './tools.ts'
+import {
+  type CallableFunctions,
+  chooseTools,
+  formatConstraint,
+  responseFormat,
+  type ToolCall,
+  toolCall,
+  toolFields,
+} from './tools.ts'
+
+/** Schema of parts that hold no text, of some types. */
+export const otherParts = <const Types extends readonly [string, ...string[]]>(types: Types) =>
+  z.looseObject({ type: z.enum(types) })
+
+/** A part of a content. */
+type Part = { type: string; text: string } | { type: string; [field: string]: unknown }
+
+const hasText = (part: Part): part is { type: string; text: string } => typeof part.text === 'string'
+
+/** The text of a content. @param where its name in errors @throws ApiError for a part of another kind */
+export const textOf = (content: string | readonly Part[], where: string): string => {
+  if (typeof content === 'string') return content
+  return content
+    .map((part, i) => {
+      if (hasText(part)) return part.text
+      throw badRequest(
+        `\`${where}[${i}]\` is of the type ${part.type}: this server reads text only. Remove the part, or describe it in words.`,
+        `${where}[${i}].type`,
+        'unsupported_content',
+      )
+    })
+    .join('')
+}
 
 const part = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('text'), text: z.string() }),
@@ -151,7 +182,7 @@ export interface AnswerForm {
 }
 
 /** The texts of a request, and the form of all of them. */
-export interface Chat {
+interface Chat {
   runs: TextRun[]
   form: AnswerForm
 }

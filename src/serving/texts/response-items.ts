@@ -1,7 +1,6 @@
 // The items of `/v1/responses` as messages of a conversation: messages, calls of functions, and what the functions returned.
 import { z } from 'zod'
-import type { ChatRequest } from './chat-run.ts'
-import { otherParts, textOf } from './content.ts'
+import { type ChatRequest, otherParts, textOf } from './chat-run.ts'
 
 const id = z.string().max(256)
 const status = z.enum(['in_progress', 'completed', 'incomplete']).nullish()

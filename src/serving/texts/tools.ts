@@ -1,16 +1,90 @@
 // Tools: functions that a model may ask its caller to run. A call that is required is held by a grammar, so that its arguments
-// are valid by the schema of the function; a call that the model chooses itself is recognised in its text.
+// are valid by the schema of the function, as texts of a `response_format` are; a call that the model chooses itself is recognised in its text.
+
 import { randomUUID } from 'node:crypto'
 import { z } from 'zod'
+import { ConfigError } from '../../core/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
-import type { Constraint } from '../grammar/constrain.ts'
-import { jsonSchemaGrammar } from '../grammar/json-schema.ts'
-import { choice, literal, sequence } from '../grammar/nodes.ts'
+import { Constraint } from '../grammar/constrain.ts'
+import { anyJsonObject, jsonSchemaGrammar } from '../grammar/json-schema.ts'
+import { choice, literal, type Node, sequence } from '../grammar/nodes.ts'
 import { badRequest } from '../http/errors.ts'
-import { constraintOf } from './output-format.ts'
+
+/** Fields of a format that is JSON of a schema. */
+export const schemaFields = {
+  name: z.string().max(64),
+  description: z.string().nullish(),
+  schema: z.record(z.string(), z.unknown()),
+  strict: z.boolean().nullish(),
+}
+
+/** Formats without a schema. */
+export const plainFormats = [
+  z.strictObject({ type: z.literal('text') }),
+  z.strictObject({ type: z.literal('json_object') }),
+] as const
+
+/** Schema of `response_format`. */
+export const responseFormat = z.discriminatedUnion('type', [
+  ...plainFormats,
+  z.strictObject({ type: z.literal('json_schema'), json_schema: z.strictObject(schemaFields) }),
+])
+
+/** Constraints that were made, by tokenizer and by the text of what they were made from. */
+const known = new WeakMap<Tokenizer, Map<string, Constraint>>()
+const maxKnown = 32
+
+/**
+ * A constraint, kept for the next request with the same one: the tokens that it allows are computed once.
+ * @param key names the grammar
+ * @throws ApiError for a schema that no text can follow, or that is not supported
+ */
+const constraintOf = (tokenizer: Tokenizer, key: string, param: string, grammar: () => Node): Constraint => {
+  const own = known.get(tokenizer) ?? new Map<string, Constraint>()
+  known.set(tokenizer, own)
+  let found = own.get(key)
+  if (found === undefined) {
+    try {
+      found = new Constraint(grammar(), tokenizer, param)
+    } catch (error) {
+      if (error instanceof ConfigError) throw badRequest(error.message, param, 'invalid_schema')
+      throw error
+    }
+    if (own.size >= maxKnown) own.delete(own.keys().next().value as string)
+    own.set(key, found)
+  }
+  return found
+}
+
+/** The constraint of a format; undefined for text. */
+export const formatConstraint = (
+  tokenizer: Tokenizer,
+  format: z.output<typeof responseFormat> | null | undefined,
+): Constraint | undefined => {
+  const param = 'response_format'
+  switch (format?.type) {
+    case 'json_object':
+      return constraintOf(tokenizer, 'json_object', param, () => anyJsonObject)
+    case 'json_schema': {
+      const { schema } = format.json_schema
+      const where = `${param}.json_schema.schema`
+      return constraintOf(tokenizer, JSON.stringify(schema), where, () => jsonSchemaGrammar(schema, where))
+    }
+    default:
+      return undefined
+  }
+}
 
 /** Name of a function, as OpenAI allows it. */
 export const functionName = z.string().regex(/^[\w-]{1,64}$/)
+
+/** Fields of a function. */
+export const functionFields = {
+  name: functionName,
+  description: z.string().nullish(),
+  parameters: z.record(z.string(), z.unknown()).nullish(),
+  strict: z.boolean().nullish(),
+}
 
 const namedFunction = z.strictObject({ type: z.literal('function'), function: z.strictObject({ name: functionName }) })
 
@@ -20,17 +94,7 @@ export const allowedMode = z.enum(['auto', 'required'])
 /** Fields of a chat with tools. */
 export const toolFields = {
   tools: z
-    .array(
-      z.strictObject({
-        type: z.literal('function'),
-        function: z.strictObject({
-          name: functionName,
-          description: z.string().nullish(),
-          parameters: z.record(z.string(), z.unknown()).nullish(),
-          strict: z.boolean().nullish(),
-        }),
-      }),
-    )
+    .array(z.strictObject({ type: z.literal('function'), function: z.strictObject(functionFields) }))
     .max(128)
     .nullish()
     .describe('functions that the model may call'),
@@ -78,7 +142,7 @@ export interface CallableFunctions {
 }
 
 /** The tools of a request. */
-export interface ChosenTools extends CallableFunctions {
+interface ChosenTools extends CallableFunctions {
   /** As the template takes them; undefined for none. */
   forTemplate: object[] | undefined
   /** Of a call that is required. */

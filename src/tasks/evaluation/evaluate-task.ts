@@ -1,18 +1,28 @@
 // Predictions of a model for the records of a task, and their scores. Independent of single tasks and architectures.
+
+import { setImmediate } from 'node:timers/promises'
 import { z } from 'zod'
 import { ConfigError, parseConfig } from '../../core/index.ts'
-import type { ProcessGroup } from '../../distributed/index.ts'
 import { contextLength, type Model } from '../../models/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
-import { expectPositions } from '../learning/max-length.ts'
+import { expectPositions } from '../learning/batches.ts'
 import { bootstrapFields } from '../metrics/bootstrap.ts'
 import { type ScoreIntervals, scoreIntervalsByTurns, scoresWithoutIntervals } from '../metrics/resampling.ts'
-import type { Scores } from '../metrics/scored-units.ts'
+import type { ScoredUnits, Scores } from '../metrics/scored-units.ts'
 import { chunkRecords, type RecordSource, recordsInMemory } from '../records/record-source.ts'
-import type { TaskDefinition, TaskExample, TaskPrediction, TaskRecord } from '../task.ts'
+import type { TaskDefinition, TaskExample, TaskPrediction, TaskRecord, WorkHooks } from '../task.ts'
 import { predictByGeneration } from './predict-by-generation.ts'
-import { type PredictionCounts, predictChunks, type TakePrediction } from './predict-chunks.ts'
-import { predictFromLogits } from './predict-from-logits.ts'
+import { type PredictOptions, predictFromLogits } from './predict-from-logits.ts'
+
+/** Takes a record with its prediction, in the order of the records. */
+type TakePrediction<Record extends TaskRecord, Prediction extends TaskPrediction> = (
+  record: Record,
+  prediction: Prediction,
+  truncatedTokens: number,
+) => void
+
+/** Predictions taken before others may work. */
+const turnRecords = 64
 
 /** Settings of `predictTask` and `evaluateTask`. */
 export const evaluateTaskSchema = z.strictObject({
@@ -37,16 +47,20 @@ export const evaluateTaskSchema = z.strictObject({
 export type EvaluateTaskSettings = z.input<typeof evaluateTaskSchema>
 
 /** Progress, cancellation and division of predictions. */
-export interface TaskHooks {
+export interface TaskHooks extends WorkHooks {
   /** Called after each batch. */
   onProgress?(done: { examples: number; of: number }): void
-  signal?: AbortSignal | undefined
-  /** The processes that divide the work; all get all predictions. */
-  group?: ProcessGroup | undefined
 }
 
-/** What happened on the way to predictions. */
-export interface PredictionSummary extends PredictionCounts {
+interface PredictionSummary {
+  /** Examples that went through the model: records, or their windows. */
+  examples: number
+  /** Records that an answer was generated for, the first ones; scores of answers are over those. Undefined for other tasks. */
+  answered?: number
+  tokens: number
+  /** Tokens that were truncated because a record was too long. */
+  truncatedTokens: number
+  truncatedRecords: number
   /** Seconds of encoding, forward passes and decoding. */
   seconds: number
 }
@@ -57,7 +71,6 @@ export interface PredictionResult<Prediction extends TaskPrediction = TaskPredic
   predictions: Prediction[]
 }
 
-/** Predictions with what the model did not read. */
 interface ReadPredictions<Prediction extends TaskPrediction> extends PredictionResult<Prediction> {
   /** Tokens of each record that were truncated, in the order of the records. */
   truncated: number[]
@@ -85,24 +98,20 @@ export const taskMaxLength = (
 ): number => Math.min(contextLength(model) ?? most, maxLength ?? most, most)
 
 /**
- * Predicts records of any number, and hands each prediction over with its record, in their order.
+ * Predicts records of any number chunk by chunk, and hands each prediction over with its record, in their order: only a chunk is encoded, and
+ * only its predictions are kept until they are taken.
  * @throws ConfigError for a model with another head, DataError for a record that cannot be encoded
  */
-export const predictRecords = async <
-  Config extends object,
-  Record extends TaskRecord,
-  Example extends TaskExample,
-  Prediction extends TaskPrediction,
->(
+const predictRecords = async <Config extends object, Record extends TaskRecord, Prediction extends TaskPrediction>(
   model: Model,
   tokenizer: Tokenizer,
-  task: TaskDefinition<Config, Record, Example, Prediction>,
+  task: TaskDefinition<Config, Record, TaskExample, Prediction>,
   records: RecordSource<Record>,
   config: Config,
-  options: EvaluateTaskSettings & TaskHooks & ChunkOptions,
+  options: EvaluateTaskSettings & TaskHooks & { chunk?: number },
   take: TakePrediction<Record, Prediction>,
 ): Promise<PredictionSummary> => {
-  const { onProgress, signal, group, chunk = chunkRecords, ...settings } = options
+  const { onProgress, signal, group, chunk: size = chunkRecords, ...settings } = options
   const {
     batchTokens,
     answers = records.length,
@@ -116,44 +125,59 @@ export const predictRecords = async <
   const { headOptions, facts } = model
   if (settings.maxLength !== undefined) expectPositions(model.facts, settings.maxLength)
   const prepared = task.prepare(tokenizer, config, { maxLength, headOptions, facts })
+  const sums = { examples: 0, tokens: 0, truncatedTokens: 0, truncatedRecords: 0 }
+  let answered: number | undefined
+  let first = 0
   const wasTraining = model.training
   model.eval()
   try {
-    const how = { batchTokens, signal, group }
-    const counts = await predictChunks(
-      records,
-      chunk,
-      (part, first, more) =>
+    for await (const chunk of records.chunks(size)) {
+      const left = records.length - first - chunk.length
+      const how: PredictOptions = {
+        batchTokens,
+        signal,
+        group,
+        // The examples of later chunks are not known yet: one for each record.
+        onProgress: (done) =>
+          onProgress?.({ examples: sums.examples + done.examples, of: sums.examples + done.of + left }),
+      }
+      const part =
         prepared.generation === undefined
-          ? predictFromLogits(model, prepared, part, { ...how, ...more })
-          : predictByGeneration(model, tokenizer, prepared, part, {
+          ? await predictFromLogits(model, prepared, chunk, how)
+          : await predictByGeneration(model, tokenizer, prepared, chunk, {
               ...how,
-              ...more,
               first,
               answers: Math.max(0, answers - first),
-            }),
-      take,
-      onProgress,
-    )
-    return { ...counts, seconds: (performance.now() - started) / 1000 }
+            })
+      for (const [i, record] of chunk.entries()) {
+        if (i % turnRecords === turnRecords - 1) await setImmediate()
+        take(record, part.predictions[i], part.truncated[i])
+      }
+      for (const tokens of part.truncated) {
+        sums.truncatedTokens += tokens
+        if (tokens > 0) sums.truncatedRecords++
+      }
+      sums.examples += part.examples
+      sums.tokens += part.tokens
+      if (part.answered !== undefined) answered = (answered ?? 0) + part.answered
+      first += chunk.length
+    }
   } finally {
     if (wasTraining) model.train()
   }
+  const { examples, ...others } = sums
+  const seconds = (performance.now() - started) / 1000
+  return { examples, ...(answered === undefined ? {} : { answered }), ...others, seconds }
 }
 
 /**
  * The predictions of a model for records, in their order.
  * @throws ConfigError for a model with another head, DataError for a record that cannot be encoded
  */
-export const predictTask = async <
-  Config extends object,
-  Record extends TaskRecord,
-  Example extends TaskExample,
-  Prediction extends TaskPrediction,
->(
+export const predictTask = async <Config extends object, Record extends TaskRecord, Prediction extends TaskPrediction>(
   model: Model,
   tokenizer: Tokenizer,
-  task: TaskDefinition<Config, Record, Example, Prediction>,
+  task: TaskDefinition<Config, Record, TaskExample, Prediction>,
   records: readonly Record[],
   config: Config,
   options: EvaluateTaskSettings & TaskHooks = {},
@@ -175,34 +199,23 @@ export interface EvaluatedRecords {
   warnings: string[]
 }
 
-/** Options of the evaluation of records of any number. */
-export interface ChunkOptions {
-  /** Records that are worked on at once (default: 16,384). */
-  chunk?: number
-}
-
-/** Options of scores. */
-export interface ScoringOptions {
-  /** Whether scores have confidence intervals, which take time (default: true). */
-  intervals?: boolean
-}
-
 /**
  * Scores of a model on records of any number. The same arguments give the same numbers.
+ * @param options.chunk records that are worked on at once (default: 16,384)
+ * @param options.intervals whether scores have confidence intervals, which take time (default: true)
  * @param take gets each prediction with its record, in their order
  */
 export const evaluateRecords = async <
   Config extends object,
   Record extends TaskRecord,
-  Example extends TaskExample,
   Prediction extends TaskPrediction,
 >(
   model: Model,
   tokenizer: Tokenizer,
-  task: TaskDefinition<Config, Record, Example, Prediction>,
+  task: TaskDefinition<Config, Record, TaskExample, Prediction>,
   records: RecordSource<Record>,
   config: Config,
-  { intervals = true, ...options }: EvaluateTaskSettings & TaskHooks & ChunkOptions & ScoringOptions = {},
+  { intervals = true, ...options }: EvaluateTaskSettings & TaskHooks & { chunk?: number; intervals?: boolean } = {},
   take: TakePrediction<Record, Prediction> = () => {},
 ): Promise<EvaluatedRecords> => {
   const scorer = task.scorer(config, model.headOptions.labels)
@@ -234,15 +247,10 @@ export const evaluateRecords = async <
 }
 
 /** Predictions with their scores and confidence intervals. The same arguments give the same numbers. */
-export const evaluateTask = async <
-  Config extends object,
-  Record extends TaskRecord,
-  Example extends TaskExample,
-  Prediction extends TaskPrediction,
->(
+export const evaluateTask = async <Config extends object, Record extends TaskRecord, Prediction extends TaskPrediction>(
   model: Model,
   tokenizer: Tokenizer,
-  task: TaskDefinition<Config, Record, Example, Prediction>,
+  task: TaskDefinition<Config, Record, TaskExample, Prediction>,
   records: readonly Record[],
   config: Config,
   options: EvaluateTaskSettings & TaskHooks = {},
@@ -262,4 +270,17 @@ export const scoresOf = ({
 }: Pick<TaskResult, 'metrics'> & Partial<Pick<TaskResult, 'mainMetric'>>): Scores => {
   const names = Object.keys(metrics).sort((a, b) => Number(b === mainMetric) - Number(a === mainMetric))
   return Object.fromEntries(names.map((name) => [name, metrics[name].value]))
+}
+
+/** Scores predictions that are in the order of the records. @throws DataError with file and line for a record without a reference answer */
+export const scoreRecords = <Config extends object, Record extends TaskRecord, Prediction extends TaskPrediction>(
+  task: Pick<TaskDefinition<Config, Record, never, Prediction>, 'scorer'>,
+  records: readonly Record[],
+  predictions: readonly Prediction[],
+  config: Config,
+  headLabels?: readonly string[],
+): ScoredUnits => {
+  const scorer = task.scorer(config, headLabels)
+  for (const [i, record] of records.entries()) scorer.add(record, predictions[i])
+  return scorer.units()
 }

@@ -28,13 +28,13 @@ export interface GenerationPredictOptions extends PredictOptions {
 
 type OnSteps = (steps: number) => void
 
-const lossesOf = async <Record extends TaskRecord, Example extends TaskExample, Prediction extends TaskPrediction>(
+const lossesOf = async <Record extends TaskRecord, Prediction extends TaskPrediction>(
   model: Model,
   {
     criterion,
     generation,
     encode,
-  }: Pick<GenerativeTask<Record, Example, Prediction>, 'criterion' | 'generation' | 'encode'>,
+  }: Pick<GenerativeTask<Record, TaskExample, Prediction>, 'criterion' | 'generation' | 'encode'>,
   records: readonly Record[],
   { batchTokens, signal, group }: PredictOptions,
   progress: OnSteps,
@@ -65,7 +65,6 @@ const lossesOf = async <Record extends TaskRecord, Example extends TaskExample, 
   return { losses, truncated, tokens, examples: items.length }
 }
 
-/** Prompts that are generated together. */
 interface Part {
   /** Indices of the prompts, from long to short. */
   prompts: number[]
@@ -131,14 +130,10 @@ const answersOf = async <Record extends TaskRecord, Prediction extends TaskPredi
 }
 
 /** Generates answers for the first `options.answers` records and scores the reference answers of all. */
-export const predictByGeneration = async <
-  Record extends TaskRecord,
-  Example extends TaskExample,
-  Prediction extends TaskPrediction,
->(
+export const predictByGeneration = async <Record extends TaskRecord, Prediction extends TaskPrediction>(
   model: Model,
   tokenizer: Tokenizer,
-  prepared: GenerativeTask<Record, Example, Prediction>,
+  prepared: GenerativeTask<Record, TaskExample, Prediction>,
   records: readonly Record[],
   options: GenerationPredictOptions,
 ): Promise<Predictions<Prediction>> => {

@@ -1,19 +1,22 @@
 // Predictions that are computed from logits, batch by batch. Independent of single tasks and architectures.
 import { setImmediate } from 'node:timers/promises'
-import { computeByTurns, type ProcessGroup } from '../../distributed/index.ts'
+import { computeByTurns } from '../../distributed/index.ts'
 import type { Model } from '../../models/index.ts'
 import { mustPad } from '../../objectives/index.ts'
 import { inferenceMode, scope } from '../../tensor/index.ts'
 import { computeOrHalve, exampleBatches, type RecordExample } from '../learning/batches.ts'
-import type { DiscriminativeTask, ExampleOutput, TaskExample, TaskPrediction, TaskRecord } from '../task.ts'
+import type {
+  DiscriminativeTask,
+  ExampleOutput,
+  PreparedTask,
+  TaskExample,
+  TaskPrediction,
+  TaskRecord,
+} from '../task.ts'
+import type { TaskHooks } from './evaluate-task.ts'
 
-export interface PredictOptions {
+export interface PredictOptions extends TaskHooks {
   batchTokens: number
-  /** Called after each batch. */
-  onProgress?(done: { examples: number; of: number }): void
-  signal?: AbortSignal | undefined
-  /** The processes that divide the batches; all get all predictions. */
-  group?: ProcessGroup | undefined
 }
 
 export interface Predictions<Prediction> {
@@ -23,7 +26,6 @@ export interface Predictions<Prediction> {
   /** Records that an answer was generated for; undefined for tasks without generation. */
   answered?: number
   tokens: number
-  /** Truncated tokens of each record. */
   truncated: number[]
 }
 
@@ -81,13 +83,9 @@ class RecordDecoder<Record, Example extends TaskExample, Prediction> {
 }
 
 /** Runs the examples of records through the model and decodes each record when its last example is done. */
-export const predictFromLogits = async <
-  Record extends TaskRecord,
-  Example extends TaskExample,
-  Prediction extends TaskPrediction,
->(
+export const predictFromLogits = async <Record extends TaskRecord, Prediction extends TaskPrediction>(
   model: Model,
-  { criterion, ...prepared }: DiscriminativeTask<Record, Example, Prediction>,
+  { criterion, ...prepared }: DiscriminativeTask<Record, TaskExample, Prediction>,
   records: readonly Record[],
   { batchTokens, onProgress, signal, group }: PredictOptions,
 ): Promise<Predictions<Prediction>> => {
@@ -121,4 +119,26 @@ export const predictFromLogits = async <
     onProgress?.({ examples: done, of: items.length })
   }
   return { predictions: decoder.predictions, examples: items.length, tokens, truncated }
+}
+
+const mostRecords = 512
+
+/** Records of the largest batch of an evaluation, and of the one with the longest examples. */
+export const largestRecords = async <Record extends TaskRecord, Example extends TaskExample>(
+  model: Model,
+  { criterion, encode }: Pick<PreparedTask<Record, Example>, 'criterion' | 'encode'>,
+  records: readonly Record[],
+  batchTokens: number,
+): Promise<Record[][]> => {
+  const looked = records.slice(0, mostRecords)
+  const items = await encodeAll(looked, encode, undefined)
+  const padded = mustPad(criterion, model)
+  const { batches } = exampleBatches(items, criterion, model, batchTokens, padded)
+  const sizeOf = (batch: readonly number[]): number => {
+    const lengths = batch.map((item) => criterion.tokens(items[item].example))
+    return padded ? Math.max(...lengths) * batch.length : lengths.reduce((sum, length) => sum + length, 0)
+  }
+  const sizes = batches.map(sizeOf)
+  const chosen = new Set([sizes.indexOf(Math.max(...sizes)), batches.length - 1])
+  return [...chosen].map((batch) => [...new Set(batches[batch].map((item) => looked[items[item].record]))])
 }

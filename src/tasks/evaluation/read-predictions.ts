@@ -4,8 +4,8 @@ import { ConfigError, DataError, didYouMean, show } from '../../core/index.ts'
 import { textLines } from '../../files/index.ts'
 import { conllSentences } from '../records/conll-sentences.ts'
 import { readJson } from '../records/json-rows.ts'
-import { FaultCounter, type Place } from '../records/read-report.ts'
 import { openRows } from '../records/read-rows.ts'
+import { FaultCounter, type Place } from '../records/row.ts'
 import type { TaskDefinition, TaskPrediction, TaskRecord } from '../task.ts'
 
 interface Found extends Place {

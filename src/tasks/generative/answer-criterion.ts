@@ -43,7 +43,6 @@ interface AnswerBatch extends Batch {
   labels: Tensor
   /** float32 [N]: the weight of each label, where one is not 1. */
   weights?: Tensor
-  /** The sum of the weights. */
   weight: number
   /** Target tokens of each example. */
   counts: readonly number[]
@@ -57,7 +56,6 @@ export interface AnswerCriterion<Example> extends Criterion<Example> {
 
 const term = 'answers'
 
-/** What both layouts share. */
 const createCriterion = <Example extends Targets>(options: {
   head: HeadType
   unpadded: boolean
@@ -115,7 +113,6 @@ const createCriterion = <Example extends Targets>(options: {
   }
 }
 
-/** What has targets, and weights of them. */
 interface Targets {
   targets: Uint32Array
   weights?: Float32Array
@@ -191,7 +188,6 @@ export const createAnswerCriterion = (padId: number, labelSmoothing = 0): Answer
     },
   })
 
-/** For an encoder-decoder. */
 export const createSeq2seqCriterion = (
   padId: number,
   startId: number,

@@ -1,11 +1,10 @@
 // Scores of generated answers: metrics of their texts, the perplexity of the reference answers, and the share that ended by itself.
 // Records without one of these still count for the others.
 
-import { GrowingList } from '../metrics/growing-list.ts'
 import { textScoreNames } from '../metrics/index.ts'
-import type { ScoredUnits, Scores } from '../metrics/scored-units.ts'
+import { GrowingList, type ScoredUnits, type Scores } from '../metrics/scored-units.ts'
 import { TextScores } from '../metrics/text-scores.ts'
-import type { AnswerLoss, TaskPrediction } from '../task.ts'
+import type { TaskPrediction } from '../task.ts'
 
 /** `answer` is undefined where none was generated; the other fields where they are unknown, as in predictions of other programs. */
 export interface GeneratedPrediction extends TaskPrediction {
@@ -17,32 +16,12 @@ export interface GeneratedPrediction extends TaskPrediction {
   tokens?: number
 }
 
-/** A prediction with the fields that are known. */
-export const generatedPrediction = (
-  id: string,
-  answer: string | undefined,
-  ended: boolean | undefined,
-  loss: AnswerLoss | undefined,
-): GeneratedPrediction => ({
-  id,
-  ...(answer === undefined ? {} : { answer }),
-  ...(ended === undefined ? {} : { ended }),
-  ...(loss === undefined ? {} : { nats: Math.round(loss.nats * 1e4) / 1e4, tokens: loss.tokens }),
-})
-
-export interface AnswerScoresOptions {
-  metrics: readonly string[]
-  stemming: boolean
-}
-
-/** Names of the scores of generated answers. */
 export const answerScoreNames = (metrics: readonly string[]): string[] => [
   ...textScoreNames(metrics),
   'perplexity',
   'ended',
 ]
 
-/** Scores predictions against references as they come. */
 export class AnswerScorer {
   readonly #texts: TextScores | undefined
   /** Number of each answered prediction among all. */
@@ -54,7 +33,7 @@ export class AnswerScorer {
   #hasLoss = false
   #isEmpty = true
 
-  constructor({ metrics, stemming }: AnswerScoresOptions) {
+  constructor({ metrics, stemming }: { metrics: readonly string[]; stemming: boolean }) {
     this.#texts = metrics.length === 0 ? undefined : new TextScores({ metrics, stemming })
   }
 

@@ -2,11 +2,11 @@
 // of conversations that are too long.
 import { ConfigError, DataError } from '../../core/index.ts'
 import { applyChatTemplate, fitTemplate, type Tokenizer, templateSource } from '../../tokenizers/index.ts'
-import type { Place } from '../records/read-report.ts'
+import type { Place } from '../records/row.ts'
 import { type AnswerCriterion, type AnswerExample, createAnswerCriterion } from './answer-criterion.ts'
 import { answerEndTokens, templateNotes } from './answer-ends.ts'
-import { fitTurns } from './fit-prompt.ts'
-import type { GenerationSettings, TooLong } from './generation-fields.ts'
+import type { GenerationSettings } from './generation-fields.ts'
+import { fitTurns } from './prompts.ts'
 import { messageOf, type ToolDefinition, type Turn } from './turns.ts'
 
 /** The turns up to a question, with a source text in the last one that may be truncated. */
@@ -14,17 +14,15 @@ export interface ChatPrompt {
   turns: readonly Turn[]
   /** Range of the source in the content of the last turn: [start, end). */
   source?: readonly [number, number]
-  /** Tools that the assistant may call. */
   tools?: readonly ToolDefinition[]
 }
 
 export interface ChatEncoderOptions {
   /** Jinja source or the name of a preset (default: the tokenizer's template). */
   template?: string
-  /** Answers that the loss includes. */
   lossOn: GenerationSettings['lossOn']
   labelSmoothing?: number
-  tooLong: TooLong
+  tooLong: GenerationSettings['tooLong']
   /** Maximum tokens of a training example. */
   maxLength: number
   /** Maximum tokens of a prompt, which leaves positions for the answer. */

@@ -1,8 +1,7 @@
 // Conversations from rows in any usual form: columns of an instruction and its answer, instances of an instruction, messages with roles,
 // and trees of messages with several replies.
 import { show } from '../../core/index.ts'
-import { firstColumn, hasValue } from '../records/column-names.ts'
-import { type Checked, fault, setColumns, textIn } from '../records/columns.ts'
+import { type Checked, fault, firstColumn, hasValue, setColumns, textIn } from '../records/columns.ts'
 import { type DataRow, type Fields, isFields } from '../records/row.ts'
 import { mediaIn, toolsFrom, turnOf, turnsFrom } from './messages.ts'
 import { type PromptAndAnswer, splitLastAnswer, type ToolDefinition, type Turn } from './turns.ts'
@@ -27,7 +26,6 @@ export interface TreeChoice {
 
 interface ConversationReader {
   fits(values: DataRow['values'], columns: ConversationColumns): boolean
-  /** The conversations of a row. */
   conversations(row: DataRow, columns: ConversationColumns, choice: TreeChoice): Checked<Turn[]>[]
 }
 
@@ -85,7 +83,6 @@ const messagesForm: ConversationReader = {
 export const systemTurn = ({ system }: Fields): Turn[] =>
   typeof system === 'string' && system.trim() !== '' ? [{ role: 'system', content: system }] : []
 
-/** A message of a tree. */
 export interface Reply extends Fields {
   replies?: unknown
 }
@@ -103,7 +100,6 @@ const ranked = (replies: readonly Reply[]): Reply[] => {
     .map(({ reply }) => reply)
 }
 
-/** Limit of the depth of a message tree. */
 export const maxDepth = 1000
 
 const treeForm: ConversationReader = {

@@ -6,7 +6,6 @@ import { CHAT_TEMPLATES } from '../../tokenizers/index.ts'
 import { type TextMetric, textMetricNames } from '../metrics/index.ts'
 import type { rowFields } from '../records/read-rows.ts'
 
-/** Settings of every generative task. */
 export const generationFields = {
   template: z
     .string()
@@ -58,17 +57,14 @@ export const generationFields = {
   stemming: z.boolean().default(true).describe('ROUGE: compare stems of English words'),
 }
 
-/** The `metrics` of a generative task. */
 export const metricsField = (defaults: readonly TextMetric[]) =>
   z
     .array(openEnum<TextMetric>(textMetricNames))
     .default([...defaults])
     .describe(`metrics of generated answers: ${textMetricNames().join(', ')}`)
 
-/** Checked settings of every generative task. */
 export type GenerationSettings = z.output<
   z.ZodObject<
     typeof generationFields & { metrics: ReturnType<typeof metricsField> } & Pick<typeof rowFields, 'onFault'>
   >
 >
-export type TooLong = GenerationSettings['tooLong']

@@ -3,11 +3,11 @@
 import { ConfigError, DataError, invariant, show } from '../../core/index.ts'
 import type { GenerationOptions } from '../../generation/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
-import { expectPositions } from '../learning/max-length.ts'
-import { FaultCounter, type Place } from '../records/read-report.ts'
+import { expectPositions } from '../learning/batches.ts'
+import { FaultCounter, type Place } from '../records/row.ts'
 import { recordsAlone } from '../records/statistics.ts'
 import type { GenerativeTask, PrepareOptions, TaskDefinition, TaskExample, TaskRecord } from '../task.ts'
-import { AnswerScorer, answerScoreNames, type GeneratedPrediction, generatedPrediction } from './answer-scores.ts'
+import { AnswerScorer, answerScoreNames, type GeneratedPrediction } from './answer-scores.ts'
 import { type AnswerEncoder, type ChatPrompt, createChatEncoder } from './chat-encoder.ts'
 import type { GenerationSettings } from './generation-fields.ts'
 import { createSeq2seqEncoder } from './seq2seq-encoder.ts'
@@ -18,7 +18,6 @@ export interface GenerativeRecord extends TaskRecord {
   references: readonly string[]
 }
 
-/** What a generative task defines itself. */
 export interface GenerativeTaskSpec<Config extends GenerationSettings, Record extends GenerativeRecord> {
   /** For decoders: the turns up to the last question. */
   chatPrompt(record: Record, config: Config): ChatPrompt
@@ -121,7 +120,6 @@ const generationOf = (config: GenerationSettings, facts: PrepareOptions['facts']
   return { ...found, sample: true, temperature, topP, seed: samplingSeed }
 }
 
-/** A generative task with its tokenizer, settings and the facts of its body. */
 const prepareTask = <Config extends GenerationSettings, Record extends GenerativeRecord>(
   spec: GenerativeTaskSpec<Config, Record>,
   config: Config,
@@ -138,7 +136,7 @@ const prepareTask = <Config extends GenerationSettings, Record extends Generativ
       return work()
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error
-      faults.fault({ reason: 'refused-by-template', message: error.message }, { file, line })
+      faults.count('refused-by-template', error.message, { file, line })
       return otherwise()
     }
   }
@@ -156,8 +154,7 @@ const prepareTask = <Config extends GenerationSettings, Record extends Generativ
         () => encoder.encode(record, { file, line }),
         () => undefined,
       )
-      if (examples?.length === 0)
-        dropped.fault({ reason: 'too-long', message: 'Longer than maxLength.' }, { file, line })
+      if (examples?.length === 0) dropped.count('too-long', 'Longer than maxLength.', { file, line })
       return examples ?? []
     },
     generation: {
@@ -180,13 +177,15 @@ const prepareTask = <Config extends GenerationSettings, Record extends Generativ
           },
         ),
       losses: (model, batch) => encoder.criterion.losses(model, batch),
-      decode: ({ id }, generated, loss) =>
-        generatedPrediction(id, generated?.text.trim(), generated?.endedByItself, loss),
+      decode: ({ id }, generated, loss) => ({
+        id,
+        ...(generated === undefined ? {} : { answer: generated.text.trim(), ended: generated.endedByItself }),
+        ...(loss === undefined ? {} : { nats: Math.round(loss.nats * 1e4) / 1e4, tokens: loss.tokens }),
+      }),
     },
   }
 }
 
-/** The parts of a definition that all generative tasks share. */
 export const generativeTaskParts = <Config extends GenerationSettings, Record extends GenerativeRecord>(
   spec: GenerativeTaskSpec<Config, Record>,
 ): SharedParts<Config, Record> => ({

@@ -149,7 +149,6 @@ const reasoningOf = (message: Fields): Checked<string | undefined> => {
   return typeof value === 'string' ? { value } : fault('no-text', `Expected text for \`${name}\`, got ${show(value)}.`)
 }
 
-/** A turn from the name of a role and a text. */
 export const turnOf = (name: unknown, content: unknown): Checked<Turn> => turnFrom({ role: name, content })
 
 /** A turn from a message: `role` and `content`, or `from` and `value`, with the fields of OpenAI's messages. */
@@ -184,7 +183,6 @@ export const turnFrom = (message: unknown): Checked<Turn> => {
   }
 }
 
-/** The turns of a list of messages. */
 export const turnsFrom = (list: unknown, column: string): Checked<Turn[]> => {
   if (!Array.isArray(list)) return fault('no-text', `Expected messages in column "${column}", got ${show(list)}.`)
   return eachOf(list, turnFrom)

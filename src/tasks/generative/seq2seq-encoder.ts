@@ -1,30 +1,20 @@
 // Training examples and prompts for encoder-decoders: the question is the encoder's input, the answer the decoder's output.
 import { ConfigError, DataError } from '../../core/index.ts'
 import { specialTokenFrame, type Tokenizer } from '../../tokenizers/index.ts'
-import type { Place } from '../records/read-report.ts'
+import type { Place } from '../records/row.ts'
 import { createSeq2seqCriterion, type Seq2seqExample } from './answer-criterion.ts'
-import type { TooLong } from './generation-fields.ts'
+import type { GenerationSettings } from './generation-fields.ts'
 
-export interface Seq2seqEncoderOptions {
-  tooLong: TooLong
-  /** Maximum tokens of a question, and of an answer. */
-  maxLength: number
-  startId: number
-  labelSmoothing?: number
-}
-
-export interface Seq2seqEncoder {
-  criterion: ReturnType<typeof createSeq2seqCriterion>
-  encode(question: string, answer: string, place: Place): Seq2seqExample[]
-  prompt(question: string, place: Place): { ids: number[]; truncatedTokens: number }
-  eosTokenIds: number[]
-}
-
-/** The encoder of encoder-decoders. @throws ConfigError for a tokenizer without an end-of-text token */
+/**
+ * The encoder of encoder-decoders.
+ * @param options.maxLength maximum tokens of a question, and of an answer
+ * @throws ConfigError for a tokenizer without an end-of-text token
+ */
 export const createSeq2seqEncoder = (
   tokenizer: Tokenizer,
-  { tooLong, maxLength, startId, labelSmoothing }: Seq2seqEncoderOptions,
-): Seq2seqEncoder => {
+  options: Pick<GenerationSettings, 'tooLong' | 'labelSmoothing'> & { maxLength: number; startId: number },
+) => {
+  const { tooLong, maxLength, startId, labelSmoothing } = options
   const { eos, pad } = tokenizer.special
   if (eos === undefined)
     throw new ConfigError(
@@ -63,7 +53,7 @@ export const createSeq2seqEncoder = (
   return {
     criterion: createSeq2seqCriterion(pad?.id ?? 0, startId, labelSmoothing),
     eosTokenIds: [eos.id],
-    encode(question, answer, place) {
+    encode(question: string, answer: string, place: Place): Seq2seqExample[] {
       const { ids, truncatedTokens } = read(question, place)
       const answerIds = plain(answer, place)
       // Answers begin as texts do: with the token that BART puts before each, with none in T5.
@@ -83,7 +73,7 @@ export const createSeq2seqEncoder = (
       ])
       return [{ ids, starts: [0], targets, truncatedTokens: truncatedTokens + over }]
     },
-    prompt(question, place) {
+    prompt(question: string, place: Place) {
       const { ids, truncatedTokens } = read(question, place)
       return { ids: Array.from(ids), truncatedTokens }
     },

@@ -57,7 +57,6 @@ const mayFollow: { [role in TurnRole]: readonly (TurnRole | undefined)[] } = {
 
 const named = (role: TurnRole | undefined) => (role === undefined ? 'the beginning' : `a turn of the ${role}`)
 
-/** A conversation split at its last answer. */
 export interface PromptAndAnswer {
   /** Turns up to the last question. */
   turns: Turn[]

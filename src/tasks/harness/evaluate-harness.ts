@@ -1,12 +1,13 @@
 // Runs benchmarks: reads their rows, writes the prompts, scores them, and computes metrics with confidence intervals.
+
 import { z } from 'zod'
 import { byCodeUnits, ConfigError, parseConfig } from '../../core/index.ts'
-import type { ProcessGroup } from '../../distributed/index.ts'
 import type { Model } from '../../models/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
 import { type BootstrapOptions, bootstrapFields } from '../metrics/bootstrap.ts'
 import { type ScoreIntervals, scoreIntervals } from '../metrics/resampling.ts'
 import type { ScoredUnits } from '../metrics/scored-units.ts'
+import type { WorkHooks } from '../task.ts'
 import type { ExampleOutcome, HarnessMetric, PromptedRow } from './kinds/kind.ts'
 import { type HarnessRow, type HarnessSource, promptRows, readTask } from './rows.ts'
 import type { HarnessTask } from './task-file.ts'
@@ -68,13 +69,10 @@ export interface HarnessTaskResult {
 }
 
 /** Progress, results and cancellation. */
-export interface HarnessHooks {
+export interface HarnessHooks extends WorkHooks {
   onProgress?(done: { task: string; examples: number; of: number }): void
   /** Called with the examples of each task when it is done. */
   onExamples?(examples: readonly HarnessExample[]): void | Promise<void>
-  signal?: AbortSignal | undefined
-  /** The processes that divide the work; all get all results. */
-  group?: ProcessGroup | undefined
 }
 
 /** Scores of outcomes over any sample of them. */

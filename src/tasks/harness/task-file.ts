@@ -13,8 +13,7 @@ const stepField = z.union([
     with: z.string().default('').describe('replacement of every match'),
   }),
 ])
-/** A change of a text. */
-export type TextStep = z.output<typeof stepField>
+type TextStep = z.output<typeof stepField>
 
 const commonFields = {
   name: z
@@ -84,8 +83,7 @@ const branch = <const Type extends string, Own extends z.ZodObject>({
 }): z.ZodObject<{ type: z.ZodLiteral<Type> } & typeof commonFields & Own['shape'], z.core.$strict> =>
   z.strictObject({ type: z.literal(type).describe('kind of benchmark'), ...commonFields, ...fields.shape }) as never
 
-/** The schema of a task file. */
-export const harnessTaskSchema = z.discriminatedUnion('type', [
+const harnessTaskSchema = z.discriminatedUnion('type', [
   branch(harnessKinds[0]),
   branch(harnessKinds[1]),
   branch(harnessKinds[2]),
@@ -93,8 +91,7 @@ export const harnessTaskSchema = z.discriminatedUnion('type', [
 ])
 /** A task file, as written. */
 export type HarnessTaskInput = z.input<typeof harnessTaskSchema>
-/** A checked task file. */
-export type HarnessTaskFile = z.output<typeof harnessTaskSchema>
+type HarnessTaskFile = z.output<typeof harnessTaskSchema>
 
 /** Declares a benchmark; also what a task file in TypeScript exports by default. */
 export const defineHarnessTask = <const Task extends HarnessTaskInput>(task: Task): Task => task

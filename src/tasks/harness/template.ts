@@ -1,16 +1,10 @@
 // Jinja templates over the columns of a row, as in the task files of lm-eval. A column that a row lacks is an error.
 import { ConfigError, DataError, didYouMean } from '../../core/index.ts'
 import { type Program, parseTemplate, runTemplate } from '../../tokenizers/index.ts'
-import type { Fields } from '../records/row.ts'
+import type { DataRow } from '../records/row.ts'
 
-/** A row with its place in a file. */
-export interface TemplateRow {
-  values: Fields
-  file: string
-  line: number | undefined
-}
+export type TemplateRow = Pick<DataRow, 'values' | 'file' | 'line'>
 
-/** A parsed template. */
 export interface Template {
   /** The text for a row. @throws DataError for a column that the row lacks, and for what the template cannot do with its values */
   text(row: TemplateRow): string

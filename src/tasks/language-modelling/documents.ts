@@ -6,7 +6,6 @@ import { objectives, type VocabularyFacts } from '../../objectives/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
 import type { Piece } from './scoring.ts'
 
-/** A document as token ids. */
 export interface EvaluatedDocument {
   /** Ids of the text, without special tokens at its ends. */
   ids: Uint32Array
@@ -64,7 +63,6 @@ export interface TextPiece extends Piece {
 }
 
 export interface WindowOptions {
-  /** Maximum tokens per window. */
   maxLength: number
   /** Tokens that each window but the first scores; the others are context. */
   stride: number
@@ -99,34 +97,26 @@ const prefixed = (startId: number, document: Uint32Array): Uint32Array => {
   return ids
 }
 
-export interface MaskOptions {
-  maskShare?: number
-  replaceWithMask?: number
-  replaceWithRandom?: number
-}
-
 /** Blocks of one document with masked tokens, as in training but with masks that depend on the seed only. */
 export const createMaskedPieces = (
   vocabulary: VocabularyFacts,
   maxLength: number,
-  masking: MaskOptions,
+  masking: { maskShare?: number; replaceWithMask?: number; replaceWithRandom?: number },
 ): ((document: Uint32Array, random: Random) => Generator<TextPiece, void, undefined>) => {
   const { config, create } = objectives['masked-lm']
   const objective = create(config.parse(masking), { vocabulary, maxLength })
   return function* (document, random) {
     for (const block of blocksOf(document, objective.rows.length)) {
       const row = { ids: block, starts: [0], part: 0, endsDocument: true }
-      const example = objective.example(row, random, () => row) as MaskedExample
+      const example = objective.example(row, random, () => row) as {
+        ids: Uint32Array
+        positions: Uint32Array
+        originals: Int32Array
+      }
       if (example.originals.length > 0)
         yield { ids: example.ids, places: example.positions, labels: example.originals, tokens: block.length }
     }
   }
-}
-
-interface MaskedExample {
-  ids: Uint32Array
-  positions: Uint32Array
-  originals: Int32Array
 }
 
 /** A copy of the text for each token with this token masked. @source Salazar et al. 2020, arXiv:1910.14659 */

@@ -1,10 +1,11 @@
 // Evaluation of language models on text: perplexity, bits per byte and accuracy of causal models, masked accuracy and
 // pseudo-perplexity of masked models, with confidence intervals. The text is streamed; only sums are in memory.
-import { createRandom, DataError } from '../../core/index.ts'
-import type { ProcessGroup } from '../../distributed/index.ts'
+
+import { createRandom, DataError, withoutUndefined } from '../../core/index.ts'
 import { type VocabularyFacts, vocabularyFacts } from '../../objectives/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
 import { type BootstrapOptions, bootstrapRatio, type Interval } from '../metrics/bootstrap.ts'
+import type { WorkHooks } from '../task.ts'
 import {
   byteLength,
   causalPieces,
@@ -17,17 +18,13 @@ import {
   type TextPiece,
   unscoredIds,
 } from './documents.ts'
-import { EvaluationSums } from './evaluation-sums.ts'
 import { type ScoredModel, scorePieces } from './scoring.ts'
 import { type CheckedSettings, checkSettings, type LanguageModellingSettings } from './settings.ts'
 
 /** Progress and cancellation of an evaluation. */
-export interface EvaluationHooks {
+export interface EvaluationHooks extends WorkHooks {
   /** Called after each batch. `totalTokens` is known for token shards. */
   onProgress?: (progress: { tokens: number; totalTokens: number | undefined }) => void
-  signal?: AbortSignal | undefined
-  /** The processes that divide the batches; all get the same metrics. */
-  group?: ProcessGroup | undefined
 }
 
 /** Metrics of a language model on a text. */
@@ -117,12 +114,12 @@ const evaluateCausal = async (context: Context): Promise<Result> => {
 
 const evaluateMasked = async (context: Context): Promise<Result> => {
   const { settings, vocabulary, silent, intervals } = context
-  const { maxLength, seed, pseudoTokens = 0 } = settings
+  const { maxLength, seed, pseudoTokens = 0, maskShare, replaceWithMask, replaceWithRandom } = settings
   const random = createRandom(seed)
   const mask = createMaskedPieces(
     vocabulary,
     maxLength,
-    pick(settings, ['maskShare', 'replaceWithMask', 'replaceWithRandom']),
+    withoutUndefined({ maskShare, replaceWithMask, replaceWithRandom }),
   )
   const sums = await score(context, settings.maxTokens, {
     piecesOf: ({ ids }, i) => mask(ids, random.fork(`masks/${i}`)),
@@ -197,10 +194,65 @@ const mapped = ({ value, low, high }: Interval, map: (value: number) => number):
   high: map(high),
 })
 
-const pick = <Keys extends keyof CheckedSettings>(
-  settings: CheckedSettings,
-  keys: Keys[],
-): Partial<Pick<CheckedSettings, Keys>> => {
-  const given = keys.filter((key) => settings[key] !== undefined)
-  return Object.fromEntries(given.map((key) => [key, settings[key]])) as Partial<Pick<CheckedSettings, Keys>>
+/** With fewer documents than this, the bootstrap resamples blocks. */
+const fewDocuments = 30
+
+interface SummedUnits {
+  unit: 'document' | 'block'
+  nats: number[]
+  labels: number[]
+  correct: number[]
+  bytes: number[]
+}
+
+class EvaluationSums {
+  tokens = 0
+  bytes = 0
+  readonly #documentBytes: number[] = []
+  readonly #documentLabels: number[] = []
+  readonly #pieces = { document: [] as number[], nats: [] as number[], labels: [] as number[], correct: [] as number[] }
+
+  addDocument(tokens: number, bytes: number): void {
+    this.tokens += tokens
+    this.bytes += bytes
+    this.#documentBytes.push(bytes)
+    this.#documentLabels.push(0)
+  }
+
+  /** @param document index in the order of `addDocument` */
+  addPiece(document: number, nats: number, labels: number, correct: number): void {
+    this.#documentLabels[document] += labels
+    this.#pieces.document.push(document)
+    this.#pieces.nats.push(nats)
+    this.#pieces.labels.push(labels)
+    this.#pieces.correct.push(correct)
+  }
+
+  /** Scales the documents' bytes to a known total. */
+  scaleBytes(total: number): void {
+    const factor = total / this.bytes
+    for (let i = 0; i < this.#documentBytes.length; i++) this.#documentBytes[i] *= factor
+    this.bytes = total
+  }
+
+  facts(): { tokens: number; documents: number; bytes: number } {
+    return { tokens: this.tokens, documents: this.#documentBytes.length, bytes: this.bytes }
+  }
+
+  /** Independent units for the bootstrap: documents, or blocks with their share of the document's bytes. */
+  units(): SummedUnits {
+    const { document, nats, labels, correct } = this.#pieces
+    const bytesOf = (piece: number) =>
+      (this.#documentBytes[document[piece]] * labels[piece]) / this.#documentLabels[document[piece]]
+    if (this.#documentBytes.length < fewDocuments)
+      return { unit: 'block', nats, labels, correct, bytes: document.map((_, piece) => bytesOf(piece)) }
+    const zeros = () => new Array<number>(this.#documentBytes.length).fill(0)
+    const sums = { nats: zeros(), labels: zeros(), correct: zeros() }
+    document.forEach((owner, piece) => {
+      sums.nats[owner] += nats[piece]
+      sums.labels[owner] += labels[piece]
+      sums.correct[owner] += correct[piece]
+    })
+    return { unit: 'document', ...sums, bytes: [...this.#documentBytes] }
+  }
 }

@@ -1,13 +1,15 @@
 // Minimal pairs: whether a model assigns the good sentence a higher probability than the bad one; masked models use the
 // pseudo-likelihood. @source Warstadt et al. 2020, arXiv:1912.00582; Salazar et al. 2020, arXiv:1910.14659
+
+import { basename } from 'node:path'
 import { z } from 'zod'
-import { ConfigError, createRandom, DataError, parseConfig } from '../../core/index.ts'
-import type { ProcessGroup } from '../../distributed/index.ts'
+import { ConfigError, createRandom, DataError, parseConfig, parseJson } from '../../core/index.ts'
+import { expandFiles, tarFiles, wholeFile } from '../../files/index.ts'
 import { vocabularyFacts } from '../../objectives/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
 import { bootstrapFields, bootstrapMean, type Interval } from '../metrics/bootstrap.ts'
+import type { WorkHooks } from '../task.ts'
 import { causalPieces, pseudoPieces, unscoredIds } from './documents.ts'
-import { type MinimalPair, readMinimalPairs } from './read-pairs.ts'
 import { type Piece, type ScoredModel, scorePieces } from './scoring.ts'
 import { defaultLength, vocabularyFaults } from './settings.ts'
 
@@ -36,11 +38,8 @@ export interface MinimalPairsResult {
 }
 
 /** Progress and cancellation. */
-export interface MinimalPairsHooks {
+export interface MinimalPairsHooks extends WorkHooks {
   onProgress?: (progress: { pairs: number; totalPairs: number }) => void
-  signal?: AbortSignal | undefined
-  /** The processes that divide the batches; all get the same accuracies. */
-  group?: ProcessGroup | undefined
 }
 
 /** Relative differences below this are float32 rounding errors: a tie. */
@@ -150,6 +149,51 @@ function* piecesOf(pairs: readonly MinimalPair[], model: ScoredModel, tokenizer:
         ? causalPieces(ids, { maxLength, stride: Math.ceil(maxLength / 2), startId, silent })
         : pseudoPieces(ids, vocabulary, maxLength, silent)
       for (const piece of pieces) yield { ...piece, pair, sign }
+    }
+  }
+}
+
+/** A good and a bad sentence. */
+export interface MinimalPair {
+  good: string
+  bad: string
+  /** The kind of contrast. */
+  paradigm: string
+  /** The field of the paradigm, such as `syntax`. */
+  field: string | undefined
+}
+
+/** The pairs of all paths, in the order of the file names. @throws DataError with the line of a damaged pair */
+export async function* readMinimalPairs(paths: readonly string[]): AsyncGenerator<MinimalPair, void, undefined> {
+  for (const path of paths) {
+    for (const file of await expandFiles(path, ['.jsonl', '.tar', '.tgz'])) {
+      const bytes = await wholeFile(file)
+      const isArchive = /\.(tar(\.\w+)?|tgz)$/.test(file)
+      const entries = isArchive ? tarFiles(bytes, file) : [{ name: basename(file), data: bytes }]
+      for (const { name, data } of entries) {
+        if (/\.jsonl$/.test(name.replace(/\.(gz|bz2|zst)$/, '')))
+          yield* pairsOf(data.toString('utf8'), name, isArchive ? `${file}:${name}` : file)
+      }
+    }
+  }
+}
+
+function* pairsOf(text: string, name: string, where: string): Generator<MinimalPair> {
+  const paradigmOfFile = name
+    .split('/')
+    .at(-1)!
+    .replace(/\.jsonl.*$/, '')
+  for (const [i, line] of text.split('\n').entries()) {
+    if (line.trim() === '') continue
+    const value = parseJson(line, { path: where, line: i + 1 }) as Record<string, unknown> | null
+    const { sentence_good: good, sentence_bad: bad, UID: paradigm, field } = value ?? {}
+    if (typeof good !== 'string' || typeof bad !== 'string' || good === '' || bad === '')
+      throw new DataError('Expected text for `sentence_good` and `sentence_bad`, got something else.', where, i + 1)
+    yield {
+      good,
+      bad,
+      paradigm: typeof paradigm === 'string' ? paradigm : paradigmOfFile,
+      field: typeof field === 'string' ? field : undefined,
     }
   }
 }

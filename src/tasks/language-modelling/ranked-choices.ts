@@ -1,14 +1,15 @@
 // Multiple choice by likelihood: the choice with the highest log-probability after the prompt under a causal model, as in the
 // lm-evaluation-harness, without a trained head. Records are those of multiple-choice. @source Brown et al. 2020, arXiv:2005.14165, section 2.4; lm-eval 0.4.13
+
 import { z } from 'zod'
 import { ConfigError, DataError, parseConfig } from '../../core/index.ts'
-import type { ProcessGroup } from '../../distributed/index.ts'
 import type { Model } from '../../models/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
 import { bootstrapFields } from '../metrics/bootstrap.ts'
 import { type ScoreIntervals, scoreIntervals } from '../metrics/resampling.ts'
 import type { ScoredUnits } from '../metrics/scored-units.ts'
 import type { ChoiceRecord } from '../multiple-choice.ts'
+import type { WorkHooks } from '../task.ts'
 import { type ContinuationScore, scoreRequests } from './score-requests.ts'
 
 const place = '{text}'
@@ -55,11 +56,8 @@ export interface RankedChoicesResult {
 }
 
 /** Progress and cancellation. */
-export interface RankedChoicesHooks {
+export interface RankedChoicesHooks extends WorkHooks {
   onProgress?(done: { records: number; of: number }): void
-  signal?: AbortSignal | undefined
-  /** The processes that divide the batches; all get all predictions. */
-  group?: ProcessGroup | undefined
 }
 
 const argmaxOf = (values: readonly number[]): number => values.indexOf(Math.max(...values))

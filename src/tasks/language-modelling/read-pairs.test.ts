@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { afterAll, describe, expect, test } from 'vitest'
-import { type MinimalPair, readMinimalPairs } from './read-pairs.ts'
+import { type MinimalPair, readMinimalPairs } from './minimal-pairs.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'tunesmith-pairs-'))
 afterAll(() => rmSync(root, { recursive: true }))

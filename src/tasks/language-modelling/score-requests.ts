@@ -1,12 +1,14 @@
 // Log-probabilities of continuations after contexts, both given as text: encoding, truncation and batches. Requests with one
 // context share its forward pass. Independent of what the texts are.
 // @source lm-eval 0.4.13, `_encode_pair` and `_loglikelihood_tokens`
+
 import { setImmediate } from 'node:timers/promises'
 import { ConfigError, DataError } from '../../core/index.ts'
-import { computeByTurns, type ProcessGroup } from '../../distributed/index.ts'
+import { computeByTurns } from '../../distributed/index.ts'
 import { contextLength, continuesText, type Model } from '../../models/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
 import { trimmedEnd } from '../metrics/white-space.ts'
+import type { WorkHooks } from '../task.ts'
 import { type PromptContinuations, scoreContinuations } from './continuations.ts'
 
 /** A text whose log-probability after a context is wanted, and where it comes from. */
@@ -17,7 +19,6 @@ export interface ContinuationRequest {
   line: number | undefined
 }
 
-/** The score of a continuation. */
 export interface ContinuationScore {
   /** In nats, summed over its tokens. */
   logProbability: number
@@ -26,27 +27,10 @@ export interface ContinuationScore {
   greedy: boolean
 }
 
-/** How requests are encoded and batched. */
-export interface RequestSettings {
-  /** Maximum tokens of context; longer ones are truncated at the beginning (default: the context length of the model). */
-  maxLength?: number
-  /** Tokens per batch, padding included. */
-  batchTokens: number
-}
-
 /** Progress and cancellation. */
-export interface RequestHooks {
+export interface RequestHooks extends WorkHooks {
   /** Called with the number of records that are done. */
   onProgress?(records: number): void
-  signal?: AbortSignal | undefined
-  /** The processes that divide the batches; all get all scores. */
-  group?: ProcessGroup | undefined
-}
-
-/** Scores in the order of the requests of each record, and how many records have a truncated context. */
-export interface RequestScores {
-  scores: ContinuationScore[][]
-  truncated: number
 }
 
 /** @throws ConfigError for a model that cannot continue text */
@@ -87,7 +71,6 @@ const encodePair = (
 
 interface Group extends PromptContinuations {
   record: number
-  /** Indices of the requests of its continuations. */
   requests: number[]
 }
 
@@ -148,17 +131,20 @@ function* batchesOf(
 
 /**
  * Scores the requests of each record.
+ * @param settings.maxLength maximum tokens of context; longer ones are truncated at the beginning (default: the context length of the model)
+ * @returns scores in the order of the requests of each record, and how many records have a truncated context
  * @throws ConfigError for a model that is not causal, DataError for a continuation without tokens
  */
 export const scoreRequests = async (
   model: Model,
   tokenizer: Tokenizer,
   records: readonly (readonly ContinuationRequest[])[],
-  { maxLength: given, batchTokens }: RequestSettings,
+  settings: { maxLength?: number; batchTokens: number },
   { onProgress, signal, group }: RequestHooks = {},
-): Promise<RequestScores> => {
+): Promise<{ scores: ContinuationScore[][]; truncated: number }> => {
   expectCausal(model, 'rank choices')
-  const maxLength = requestLength(model, tokenizer, given)
+  const { batchTokens } = settings
+  const maxLength = requestLength(model, tokenizer, settings.maxLength)
   const scores = records.map((requests) =>
     requests.map((): ContinuationScore => ({ logProbability: 0, tokens: 0, greedy: false })),
   )

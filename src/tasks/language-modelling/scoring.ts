@@ -1,11 +1,13 @@
 // Log-probabilities of known tokens under a language model, summed over pieces of text in packed batches. Independent of metrics and of
 // the source of text.
+
 import { setImmediate } from 'node:timers/promises'
 import { ConfigError } from '../../core/index.ts'
-import { computeByTurns, type ProcessGroup } from '../../distributed/index.ts'
+import { computeByTurns } from '../../distributed/index.ts'
 import type { Body, BodyFacts } from '../../models/index.ts'
 import type { Linear, Module } from '../../nn/index.ts'
 import { inferenceMode, scope, Tensor } from '../../tensor/index.ts'
+import type { WorkHooks } from '../task.ts'
 
 /** The part of a model that scoring uses: any `Model` with a language-modelling head has it. */
 export interface ScoredModel {
@@ -42,12 +44,9 @@ export interface PieceScore {
   correct: number
 }
 
-export interface ScoreOptions {
+export interface ScoreOptions extends WorkHooks {
   /** Maximum tokens per batch; a longer piece is a batch of its own. */
   batchTokens: number
-  signal?: AbortSignal | undefined
-  /** The processes that divide the batches; all get all scores. */
-  group?: ProcessGroup | undefined
 }
 
 /** Logits in memory at a time: 32 MiB of float32. */
@@ -129,7 +128,18 @@ export const scoreBatch = (model: ScoredModel, pieces: readonly Piece[]): PieceS
     at += piece.ids.length
     starts[i + 1] = BigInt(at)
   })
-  const { logProbabilities, correct } = scorePlaces(model, { inputIds, starts, places, labels })
+  const { device } = vocabularyHead(model).lmHead
+  const { logProbabilities, correct } = inferenceMode(() =>
+    scope(() => {
+      const toTensor = (values: BigInt64Array, shape = [values.length]) => Tensor.from(values, { shape, device })
+      const { hidden } = model.body.forward({
+        inputIds: toTensor(inputIds, [1, inputIds.length]),
+        // On the CPU, as starts decide shapes.
+        starts: Tensor.from(starts),
+      })
+      return scoreHidden(model, hidden.flatten(0, 1).indexSelect(0, toTensor(places)), labels)
+    }),
+  )
   label = 0
   return pieces.map(({ labels: own }) => {
     const score: PieceScore = { logProbability: 0, correct: 0 }
@@ -139,31 +149,6 @@ export const scoreBatch = (model: ScoredModel, pieces: readonly Piece[]): PieceS
     }
     return score
   })
-}
-
-interface PackedPlaces {
-  inputIds: BigInt64Array
-  starts: BigInt64Array
-  places: BigInt64Array
-  labels: BigInt64Array
-}
-
-const scorePlaces = (
-  model: ScoredModel,
-  packed: PackedPlaces,
-): { logProbabilities: Float32Array; correct: Uint8Array } => {
-  const { device } = vocabularyHead(model).lmHead
-  return inferenceMode(() =>
-    scope(() => {
-      const toTensor = (values: BigInt64Array, shape = [values.length]) => Tensor.from(values, { shape, device })
-      const { hidden } = model.body.forward({
-        inputIds: toTensor(packed.inputIds, [1, packed.inputIds.length]),
-        // On the CPU, as starts decide shapes.
-        starts: Tensor.from(packed.starts),
-      })
-      return scoreHidden(model, hidden.flatten(0, 1).indexSelect(0, toTensor(packed.places)), packed.labels)
-    }),
-  )
 }
 
 /** Log-probability of a known token at each hidden state [N,C], and whether it has the highest logit. Call it inside a scope, without autograd. */

@@ -1,16 +1,17 @@
 // Batches of examples by token count: similar lengths together, so that there is little padding.
-import type { Model } from '../../models/index.ts'
+
+import { ConfigError } from '../../core/index.ts'
+import type { BodyFacts, Model } from '../../models/index.ts'
 import { type Criterion, positionsIn } from '../../objectives/index.ts'
 import { isOutOfMemory } from '../../tensor/index.ts'
 
-/** An example with the number of its record. */
 export interface RecordExample<Example> {
   example: Example
   record: number
 }
 
 /** Ranges of ascending lengths with at most `maxTokens` tokens each; a longer item is a batch of its own. */
-export function* batchesByTokens(
+function* batchesByTokens(
   lengths: readonly number[],
   maxTokens: number,
   padded: boolean,
@@ -68,4 +69,21 @@ export const exampleBatches = <Example>(
   const { order, lengths } = byLength(items, ({ example }) => positions(example))
   const batches = [...batchesByTokens(lengths, batchTokens, padded)].map(([from, to]) => order.slice(from, to))
   return { batches, tokens: items.reduce((sum, { example }) => sum + criterion.tokens(example), 0) }
+}
+
+/**
+ * Checks `maxLength` against the model's positions.
+ * @param virtualTokens positions that an adapter puts in front of every example
+ * @throws ConfigError for more tokens than the model has positions
+ */
+export const expectPositions = (
+  { maxPositions = Number.POSITIVE_INFINITY }: Pick<BodyFacts, 'maxPositions'>,
+  maxLength: number,
+  virtualTokens = 0,
+): void => {
+  const available = maxPositions - virtualTokens
+  if (maxLength > available)
+    throw new ConfigError(
+      `Expected at most ${available} for \`maxLength\`, the positions of the model${virtualTokens > 0 ? ` without ${virtualTokens} virtual tokens` : ''}, got ${maxLength}. Lower it.`,
+    )
 }

@@ -32,7 +32,6 @@ export interface ChoiceBatch extends Batch {
 
 const term = 'multiple-choice'
 
-/** Collation and loss of multiple choice. */
 export const createChoiceCriterion = <Example extends RowsExample>(padId: number): Criterion<Example> => ({
   unpadded: true,
   distils: true,

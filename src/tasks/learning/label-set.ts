@@ -1,10 +1,9 @@
 // The labels of a data set: given in the settings or collected from the records, and values resolved to labels.
 import { z } from 'zod'
 import { byCodeUnits, ConfigError, DataError, didYouMean } from '../../core/index.ts'
-import type { Place, RecordFault } from '../records/read-report.ts'
+import type { Place, RecordFault } from '../records/row.ts'
 import type { AnswerVariety, RecordStatistics } from '../records/statistics.ts'
 
-/** A config field with the names of the labels. */
 export const labelsField = (description: string) =>
   z
     .array(z.string().trim().min(1))
@@ -55,7 +54,6 @@ export const classNumberNote = (found: Iterable<string>, labels: readonly string
   return `Labels of the data were read as numbers of the model's classes: ${shown}. If they mean others, name them with \`settings.labelMap\`.`
 }
 
-/** The fault of a value that is no label. */
 export const unknownLabel = (value: string, labels: readonly string[]): RecordFault => ({
   reason: 'unknown-label',
   message: `Expected one of the labels ${labels.slice(0, 20).join(', ')}${labels.length > 20 ? ', …' : ''}, got "${value}".${didYouMean(value, labels)}`,

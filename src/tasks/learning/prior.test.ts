@@ -1,9 +1,8 @@
 // The initial bias of new heads: the best prediction without looking at the input.
 import { describe, expect, it } from 'vitest'
 import type { TaskExample } from '../task.ts'
-import { balanceLabels } from './class-weights.ts'
-import { addSums, addTargets, noTargets, priorLogits } from './prior.ts'
-import type { RowTargets } from './row-targets.ts'
+import { balanceLabels } from './class-loss.ts'
+import { addSums, addTargets, noTargets, priorLogits, type RowTargets } from './prior.ts'
 
 type Example = TaskExample & { answers: number[] }
 const example = (...answers: number[]) => ({ answers }) as Example

@@ -1,8 +1,27 @@
 // The initial bias of a new head: the logits that fit the training targets best without looking at the input. From a bias of zero
 // the first steps learn the class frequencies through the body, and an adapter's high learning rate then collapses all hidden states.
-
 import type { TaskExample } from '../task.ts'
-import type { RowTargets, TargetKind } from './row-targets.ts'
+
+/** One of `outputs` classes, any number of labels, a number, or the right one among the sequences of an example. */
+export type TargetKind = 'class' | 'labels' | 'number' | 'choice'
+
+/** Rows of features and their targets. */
+export interface RowTargets<Example extends TaskExample = TaskExample> {
+  kind: TargetKind
+  /** Logits per row. */
+  outputs: number
+  /** Positions of the labelled tokens, each a row. Undefined: each sequence is a row, or each pair of separate sequences. */
+  positions?(example: Example): Uint32Array
+  /**
+   * Targets row by row: the class index; `outputs` zeros and ones for `labels`; the number; 1 for the right choice and 0 for the
+   * others. NaN where it is not known.
+   */
+  targets(example: Example): ArrayLike<number>
+  /** Choices: rows of the example of which the first is better. Undefined where the choices are not compared in pairs. */
+  pairs?(example: Example): readonly (readonly [better: number, worse: number])[]
+  /** Weight of each class, or of the positives of each label. */
+  weights?: Float32Array
+}
 
 /** What is added up of the targets of examples: for each output two numbers, whose meaning the kind of target decides. */
 export interface TargetSums {

@@ -1,6 +1,5 @@
 // Probabilities from logits, and the rounding of numbers in predictions.
 
-/** Probabilities of one row of logits. */
 export const softmax = (logits: ArrayLike<number>): Float64Array => {
   let most = Number.NEGATIVE_INFINITY
   for (let i = 0; i < logits.length; i++) most = Math.max(most, logits[i])
@@ -9,7 +8,6 @@ export const softmax = (logits: ArrayLike<number>): Float64Array => {
   return shares.map((share) => share / sum)
 }
 
-/** The probability of one logit. */
 export const sigmoid = (logit: number): number => 1 / (1 + Math.exp(-logit))
 
 /** The index of the largest value; of equals, the first. */

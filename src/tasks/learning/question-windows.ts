@@ -16,18 +16,6 @@ export interface QuestionWindow {
   truncatedTokens: number
 }
 
-export interface WindowOptions {
-  maxLength: number
-  /** Tokens that consecutive windows share (default: 128, at most half of the tokens next to the question). */
-  stride?: number | undefined
-  maxQuestionTokens: number
-}
-
-interface EncodedContext {
-  ids: Uint32Array
-  offsets: Int32Array
-}
-
 /** Contexts whose encoding is cached: the questions of a context follow each other in files. */
 const cachedContexts = 4
 
@@ -38,17 +26,21 @@ export const defaultStride = 128
 export const roomOfWindow = (tokenizer: Tokenizer, maxLength: number): number =>
   specialTokenFrame(tokenizer, true).parts.reduce((left, { length }) => left - length, maxLength)
 
-/** Encodes questions with their contexts. @throws ConfigError where a window has no context, or no more tokens of it than the stride */
+/**
+ * Encodes questions with their contexts.
+ * @param options.stride tokens that consecutive windows share (default: 128, at most half of the tokens next to the question)
+ * @throws ConfigError where a window has no context, or no more tokens of it than the stride
+ */
 export const createWindows = (
   tokenizer: Tokenizer,
-  { maxLength, stride: given, maxQuestionTokens }: WindowOptions,
+  { maxLength, stride: given, maxQuestionTokens }: { maxLength: number; stride?: number; maxQuestionTokens: number },
 ): ((question: string, context: string) => QuestionWindow[]) => {
   const { parts, partTypes, textTypes } = specialTokenFrame(tokenizer, true)
   const typed = hasSegments(tokenizer)
   const room = roomOfWindow(tokenizer, maxLength)
   const special = maxLength - room
-  const contexts = new Map<string, EncodedContext>()
-  const encoded = (context: string): EncodedContext => {
+  const contexts = new Map<string, Pick<QuestionWindow, 'ids' | 'offsets'>>()
+  const encoded = (context: string) => {
     const known = contexts.get(context)
     if (known !== undefined) return known
     const { ids, offsets } = tokenizer.encode(context, { addSpecialTokens: false })

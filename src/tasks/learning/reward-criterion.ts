@@ -45,7 +45,6 @@ interface RewardBatch extends Batch {
   /** float32 [R]: 1 over the number of rated answers of the same prompt. */
   ratingShares: Tensor
   weight: number
-  /** Answers of each example. */
   counts: readonly number[]
 }
 
@@ -131,11 +130,9 @@ const placeAnswers = (examples: readonly RewardExample[], padId: number, how: Co
   return { inputs: row.inputs, tokens: row.tokens, answers: toInt64(row.documents, [sequences.length], how.device) }
 }
 
-/** The logits of the answers. */
 const ofAnswers = (logits: Tensor, { answers }: RewardBatch): Tensor =>
   answers === undefined ? logits.flatten() : logits.flatten().indexSelect(0, answers)
 
-/** Collation and loss of reward models. */
 export const createRewardCriterion = ({
   padId,
   centering,

@@ -17,9 +17,7 @@ import {
 import { stack, Tensor } from '../../tensor/index.ts'
 import type { TaskExample } from '../task.ts'
 
-/** Targets and loss of a row criterion. */
 export interface RowCriterionOptions<Example> {
-  /** Name of the loss term. */
   term: string
   head: HeadType
   padId: number
@@ -27,13 +25,11 @@ export interface RowCriterionOptions<Example> {
   outputs: RowOutputs
   /** Weight of an example in the loss; 0 where its target is not known. */
   weight(example: Example): number
-  /** Targets as `loss` takes them. */
   targets(examples: readonly Example[], device: string | undefined): Tensor
   /** Loss summed over the examples. Logits float32 [B,L]. */
   loss(logits: Tensor, targets: Tensor): Tensor
   /** Loss of the difference between two passes with other dropout, summed over the examples, which is added in training. */
   consistency?(first: Tensor, second: Tensor, targets: Tensor): Tensor
-  /** Metrics of a batch. */
   measure(logits: Tensor, targets: Tensor, batch: RowBatch): { [name: string]: Metric }
   /** The target as text for people. */
   describeTarget(example: Example): string

@@ -47,14 +47,12 @@ interface ComparedBatch extends Batch {
   examples: readonly ComparedExample[]
 }
 
-/** Settings of the criterion. */
 export interface SimilarityCriterionOptions extends SimilaritySettings {
   padId: number
   loss: SimilarityLoss
 }
 
-/** Name of the loss term. */
-export const similarityTerm = 'similarity'
+const similarityTerm = 'similarity'
 
 /** Records that are compared with each other in evaluations, where there are no batches. */
 const evaluatedTogether = 64
@@ -97,7 +95,6 @@ const rowsOf = (examples: readonly ComparedExample[]): ComparedRows => {
   return rows
 }
 
-/** Consecutive parts of a list. */
 const blocksOf = <Item>(items: readonly Item[], size: number): Item[][] =>
   Array.from({ length: Math.ceil(items.length / size) }, (_, i) => items.slice(i * size, (i + 1) * size))
 
@@ -107,7 +104,6 @@ interface Numbered<Example> {
   number: number
 }
 
-/** The criterion of texts whose vectors are compared. */
 export const createSimilarityCriterion = <Example extends ComparedExample>(
   options: SimilarityCriterionOptions,
 ): Criterion<Example> => new SimilarityCriterion(options)

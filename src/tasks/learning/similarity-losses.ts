@@ -19,7 +19,6 @@ export interface ComparedRows {
   texts: readonly number[]
 }
 
-/** Settings of the losses. */
 export interface SimilaritySettings {
   /** Factor of cosines before the softmax, one divided by its temperature. */
   scale: number
@@ -29,14 +28,12 @@ export interface SimilaritySettings {
   distance?: TripletDistance | undefined
 }
 
-/** Distance between two vectors. */
-export type TripletDistance = 'euclidean' | 'cosine'
+type TripletDistance = 'euclidean' | 'cosine'
 
 /** Default margins of the triplet loss: that of sentence-transformers, and a quarter of the range of cosine distances. */
-export const tripletMargins: { readonly [Distance in TripletDistance]: number } = { euclidean: 5, cosine: 0.5 }
+const tripletMargins: { readonly [Distance in TripletDistance]: number } = { euclidean: 5, cosine: 0.5 }
 
-/** What a batch comes to. */
-export interface ComparedLoss {
+interface ComparedLoss {
   /** Sum over the records: the mean loss times their number. */
   sum: Tensor
   /** Records whose second text is nearer to the first one than every other text, where they are ranked. */
@@ -192,7 +189,6 @@ const cosent: SimilarityLoss = (vectors, rows, { scale }) => {
   return { sum: all.logsumexp(0).mul(count) }
 }
 
-/** All losses by name. */
 export const similarityLosses = {
   'multiple-negatives': multipleNegatives,
   symmetric,
@@ -202,7 +198,6 @@ export const similarityLosses = {
 } satisfies {
   [name: string]: SimilarityLoss
 }
-/** Name of a loss. */
 export type SimilarityLossName = keyof typeof similarityLosses
 
 /**

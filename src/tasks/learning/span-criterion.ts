@@ -13,15 +13,16 @@ import {
   withTeacher,
 } from '../../objectives/index.ts'
 import { noGrad, Tensor } from '../../tensor/index.ts'
-import type { TaskExample } from '../task.ts'
+import type { ExampleOutput, TaskExample } from '../task.ts'
+import type { QuestionWindow } from './question-windows.ts'
 import { expectHead } from './row-criterion.ts'
 import { type ExampleSpans, spansOf } from './token-criterion.ts'
 
-export interface SpanExample extends TaskExample {
+interface SpanExample extends TaskExample {
   answer: readonly [first: number, last: number] | undefined
 }
 
-export interface SpanBatch extends Batch {
+interface SpanBatch extends Batch {
   /** int64 [B*T]: indices of each example's tokens in the batch; the last one repeats as padding. */
   places: Tensor
   /** uint8 [B,T]: 1 for padding. */
@@ -35,7 +36,6 @@ export interface SpanBatch extends Batch {
 
 const term = 'extractive-qa'
 
-/** Collation and loss of answer spans. */
 export const createSpanCriterion = <Example extends SpanExample>(padId: number): Criterion<Example> => ({
   unpadded: true,
   distils: true,
@@ -106,3 +106,42 @@ export const createSpanCriterion = <Example extends SpanExample>(padId: number):
     return `${decode(all.slice(0, first))}⟦${decode(all.slice(first, last + 1))}⟧${decode(all.slice(last + 1))}`
   },
 })
+
+interface AnswerSpan {
+  score: number
+  /** UTF-16 offset in the context; `end` is exclusive. */
+  start: number
+  end: number
+}
+
+/** Distinct spans, best first; equal scores in the order of the text. Logits are [T,2]. */
+export const bestSpans = (
+  outputs: readonly ExampleOutput<TaskExample & Pick<QuestionWindow, 'contextAt' | 'contextLength' | 'offsets'>>[],
+  { nBest, maxAnswerTokens }: { nBest: number; maxAnswerTokens: number },
+): AnswerSpan[] => {
+  const found = new Map<string, AnswerSpan>()
+  for (const { example, logits } of outputs) {
+    const { contextAt, contextLength, offsets } = example
+    const firsts = largest(logits, contextAt, contextLength, 0, nBest)
+    const lasts = largest(logits, contextAt, contextLength, 1, nBest)
+    for (const first of firsts)
+      for (const last of lasts) {
+        if (last < first || last - first + 1 > maxAnswerTokens) continue
+        const [start, end] = [offsets[2 * first], offsets[2 * last + 1]]
+        if (end <= start) continue
+        const score = logits[2 * (contextAt + first)] + logits[2 * (contextAt + last) + 1]
+        const key = `${start} ${end}`
+        const known = found.get(key)
+        if (known === undefined || score > known.score) found.set(key, { score, start, end })
+      }
+  }
+  return [...found.values()].sort((a, b) => b.score - a.score || a.start - b.start || a.end - b.end).slice(0, nBest)
+}
+
+/** Indices of the context's tokens with the largest logits as first (0) or last (1) token. */
+const largest = (logits: Float32Array, at: number, length: number, border: 0 | 1, count: number): number[] => {
+  const scoreOf = (i: number) => logits[2 * (at + i) + border]
+  return Array.from({ length }, (_, i) => i)
+    .sort((a, b) => scoreOf(b) - scoreOf(a) || a - b)
+    .slice(0, count)
+}

@@ -20,7 +20,7 @@ export interface LabelledTokens extends TaskExample {
   labels: Int32Array
 }
 
-export interface TokenBatch extends Batch {
+interface TokenBatch extends Batch {
   /** int64 [B*T] */
   labels: Tensor
   weight: number
@@ -44,13 +44,11 @@ export interface TokenCriterionOptions {
 
 const term = 'token-classification'
 
-/** Where the tokens of each example are in a batch. */
 export const spansOf = (examples: readonly TaskExample[], { firsts }: Pick<PlacedBatch, 'firsts'>): ExampleSpans => ({
   firsts,
   lengths: examples.map(({ ids }) => ids.length),
 })
 
-/** Collation and loss of token classification. */
 export const createTokenCriterion = <Example extends LabelledTokens>(
   options: TokenCriterionOptions,
 ): Criterion<Example> => {

@@ -3,7 +3,6 @@
 import { ConfigError } from '../../core/index.ts'
 import type { Tokenizer } from '../../tokenizers/index.ts'
 
-/** A window of a sentence as token ids. */
 export interface WordWindow {
   ids: Uint32Array
   typeIds?: Uint8Array

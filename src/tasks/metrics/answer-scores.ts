@@ -1,11 +1,40 @@
 // Exact match and F1 of answers by the official rules of SQuAD, versions 1.1 and 2.0, with the best threshold of no answer. Scores are
 // shares; the official scripts give percent.
 // @source Rajpurkar et al. 2016, arXiv:1606.05250; Rajpurkar et al. 2018, arXiv:1806.03822; official evaluate-v1.1.py and -v2.0.py
-import { exactMatch, normalizedWords, wordF1 } from './answer-text.ts'
-import { GrowingList } from './growing-list.ts'
-import type { ScoredUnits, Scores } from './scored-units.ts'
+import { GrowingList, type ScoredUnits, type Scores } from './scored-units.ts'
+import { spacedWords } from './white-space.ts'
 
-export interface AnswerScoresOptions {
+// @source Rajpurkar et al. 2016, arXiv:1606.05250, section 6.1; Rajpurkar et al. 2018, arXiv:1806.03822
+const punctuation = /[!-/:-@[-`{-~]/g
+// Word boundaries of Python's \b: letters, digits and the underscore, in any script.
+const article = /(?<![\p{L}\p{N}_])(?:a|an|the)(?![\p{L}\p{N}_])/gu
+
+export const normalizedWords = (text: string): string[] =>
+  spacedWords(lowered(text).replace(punctuation, '').replace(article, ' '))
+
+/** Equal to Python's lower(): both follow Unicode's rules for final sigma and dotted I. */
+const lowered = (text: string): string => text.toLowerCase()
+
+export const exactMatch = (prediction: readonly string[], reference: readonly string[]): number =>
+  prediction.length === reference.length && prediction.every((word, i) => word === reference[i]) ? 1 : 0
+
+/** F1 of bags of words. Without words on one side: in version 2, 1 if both have none, else 0; in version 1, always 0. */
+export const wordF1 = (prediction: readonly string[], reference: readonly string[], version: 1 | 2): number => {
+  if (version === 2 && (prediction.length === 0 || reference.length === 0))
+    return prediction.length === reference.length ? 1 : 0
+  const left = new Map<string, number>()
+  for (const word of reference) left.set(word, (left.get(word) ?? 0) + 1)
+  let both = 0
+  for (const word of prediction) {
+    const count = left.get(word) ?? 0
+    if (count === 0) continue
+    left.set(word, count - 1)
+    both++
+  }
+  return both === 0 ? 0 : (2 * both) / (prediction.length + reference.length)
+}
+
+interface AnswerScoresOptions {
   version: 1 | 2
   /** A prediction whose no-answer probability is above this counts as no answer (default: 1, as in the official script). */
   threshold?: number

@@ -1,8 +1,7 @@
 // Expected calibration error: the mean distance of confidence and accuracy over bins of equal width.
 // @source Guo et al. 2017, arXiv:1706.04599, section 3
-import { GrowingList } from './growing-list.ts'
+import { GrowingList } from './scored-units.ts'
 
-/** Confidence and accuracy of a bin. */
 export interface CalibrationBin {
   /** Confidences in (from, to]. */
   from: number

@@ -1,10 +1,7 @@
 // Scores of multi-label classification: per label decision, and of whole label sets.
-import type { ClassCounts } from './confusion-matrix.ts'
-import { classF1, meanF1 } from './f1.ts'
-import { GrowingList } from './growing-list.ts'
-import type { ScoredUnits, Scores } from './scored-units.ts'
+import { type ClassCounts, classF1, meanF1 } from './class-counts.ts'
+import { GrowingList, type ScoredUnits, type Scores } from './scored-units.ts'
 
-/** Names of the scores of several labels per record. */
 export const multiLabelScoreNames = [
   'accuracy',
   'f1Micro',

@@ -3,7 +3,6 @@
 import { inferenceMode, scope, Tensor } from '../../tensor/index.ts'
 import type { ScoredUnits, Scores } from './scored-units.ts'
 
-/** Names of the scores of search. */
 export const retrievalScoreNames = ['ndcgAt10', 'mrrAt10', 'recallAt1', 'recallAt10'] as const
 
 /** Texts of a record with their vectors: the first text, the second one, and any number of negatives. */
@@ -24,7 +23,6 @@ class TextVectors {
     return this.#vectors.length
   }
 
-  /** The number of the text. */
   add(text: string, vector: Float32Array): number {
     const known = this.#numbers.get(text)
     if (known !== undefined) return known

@@ -3,10 +3,9 @@
 // @source Lambert et al. 2024, arXiv:2403.13787 (accuracy, ties); Singhal et al. 2023, arXiv:2310.03716 (length)
 import { bootstrapRatio } from './bootstrap.ts'
 import { Calibration, type CalibrationBin } from './calibration.ts'
-import { pearson, ranks, risingOrder } from './correlation.ts'
+import { pearson, ranks, risingOrder } from './number-scores.ts'
 import type { ScoredUnits, Scores } from './scored-units.ts'
 
-/** Names of the scores of rewards. */
 export const rewardScoreNames = [
   'accuracy',
   'equalLengthAccuracy',

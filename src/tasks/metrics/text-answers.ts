@@ -1,6 +1,6 @@
 // Answers compared exactly, by their words, or by their last number. Scores are shares; of several references the best counts.
 // @source Rajpurkar et al. 2016, arXiv:1606.05250; Cobbe et al. 2021, arXiv:2110.14168; gsm8k of the lm-evaluation-harness 0.4
-import { normalizedWords, exactMatch as sameWords, wordF1 } from './answer-text.ts'
+import { normalizedWords, exactMatch as sameWords, wordF1 } from './answer-scores.ts'
 import { defineMetric, type TextPair } from './text-metric.ts'
 import { trimmed } from './white-space.ts'
 

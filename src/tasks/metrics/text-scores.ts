@@ -1,8 +1,7 @@
 // Scores of generated texts by any selection of metrics. Independent of task and model.
 import { ConfigError, didYouMean } from '../../core/index.ts'
-import { GrowingList } from './growing-list.ts'
 import { findTextMetric, textMetricNames } from './index.ts'
-import type { ScoredUnits, Scores } from './scored-units.ts'
+import { GrowingList, type ScoredUnits, type Scores } from './scored-units.ts'
 import type { MetricAccumulator, TextPair } from './text-metric.ts'
 
 /** Settings of `scoreTexts`. */

@@ -2,8 +2,11 @@
 // what the model generates is never encoded again. Raw text gets the tokenizer's start and end tokens, turns get those of the chat
 // template.
 import { ConfigError, DataError, invariant } from '../../core/index.ts'
+import type { BodyFacts, HeadOptions } from '../../models/index.ts'
 import {
   applyChatTemplate,
+  createTextEncoder,
+  type EncodedText,
   encodeChatAnswer,
   encodeContinuation,
   fitTemplate,
@@ -11,11 +14,11 @@ import {
   type Tokenizer,
 } from '../../tokenizers/index.ts'
 import { answerEndTokens, templateNotes } from '../generative/answer-ends.ts'
-import { type FittedPrompt, fitTurns, keepEnd } from '../generative/fit-prompt.ts'
+import { type FittedPrompt, fitTurns, keepEnd } from '../generative/prompts.ts'
 import { messageOf, type Turn } from '../generative/turns.ts'
-import { FaultCounter, type Place, type Skipped } from '../records/read-report.ts'
+import { FaultCounter, type Place, type Skipped } from '../records/row.ts'
 import type { TaskExample } from '../task.ts'
-import type { PromptText } from './records.ts'
+import { contentOf, type PromptText } from './texts.ts'
 
 /** A prompt and its completion in one sequence: prompt ids, then completion ids with their end token. */
 export interface CompletionExample extends TaskExample {
@@ -68,14 +71,16 @@ export const createCompletionEncoder = (
   tokenizer: Tokenizer,
   { template: given, system, maxLength, maxPromptLength = maxLength, tooLong }: CompletionEncoderOptions,
 ): CompletionEncoder => {
-  expectLimits(maxPromptLength, maxLength)
+  if (maxPromptLength < 1 || maxPromptLength > maxLength)
+    throw new ConfigError(
+      `Expected 1 to ${maxLength} for \`maxPromptLength\`, at most \`maxLength\`, got ${maxPromptLength}. Lower it, or raise \`maxLength\`.`,
+    )
   const template = fitTemplate(tokenizer, given ?? tokenizer.chatTemplate ?? 'plain')
   const raw = rawTextEncoder(tokenizer)
   const dropped = new FaultCounter('skip')
   const truncated = { prompts: 0, completions: 0 }
   const turns = turnFacts(tokenizer, template, given !== undefined)
 
-  /** Counts or throws, by `tooLong`. */
   const refuse = (reason: string, message: string, place: Place): undefined => {
     if (tooLong === 'error') throw new DataError(message, place.file, place.line)
     dropped.fault({ reason, message }, place)
@@ -163,14 +168,6 @@ export const createCompletionEncoder = (
   }
 }
 
-/** @throws ConfigError for limits that do not fit each other */
-const expectLimits = (maxPromptLength: number, maxLength: number): void => {
-  if (maxPromptLength < 1 || maxPromptLength > maxLength)
-    throw new ConfigError(
-      `Expected 1 to ${maxLength} for \`maxPromptLength\`, at most \`maxLength\`, got ${maxPromptLength}. Lower it, or raise \`maxLength\`.`,
-    )
-}
-
 /** What ends a turn of the template, and remarks about it: found when the first turns are encoded, since raw text needs neither. */
 const turnFacts = (tokenizer: Tokenizer, template: string, isGiven: boolean) => {
   let ends: number[] | undefined
@@ -227,4 +224,54 @@ const rawTextEncoder = (tokenizer: Tokenizer) => {
       return [...ids.slice(from, to), eos.id]
     },
   }
+}
+
+type AnswerSequence = Pick<EncodedText, 'ids' | 'typeIds' | 'truncatedTokens'>
+
+/** Undefined for an answer that is dropped, which `skipped` counts. */
+interface RewardEncoder extends Pick<CompletionEncoder, 'skipped' | 'notes'> {
+  completion(prompt: PromptText, answer: PromptText, place: Place): AnswerSequence | undefined
+}
+
+/**
+ * Encodes prompts with their answers for a reward model, one sequence for each answer: decoders read both as in generation, encoders read
+ * them as a pair of texts.
+ * @throws ConfigError for a tokenizer that does not fit
+ */
+export const createRewardEncoder = (
+  tokenizer: Tokenizer,
+  facts: Pick<BodyFacts, 'causal'> | undefined,
+  options: CompletionEncoderOptions,
+  headOptions: Partial<HeadOptions>,
+): RewardEncoder => {
+  if (facts?.causal ?? true) return createCompletionEncoder(tokenizer, options)
+  const encodeText = createTextEncoder(tokenizer, options.maxLength, headOptions)
+  return {
+    completion(prompt, answer) {
+      const [question, text] = [contentOf(prompt), contentOf(answer)]
+      return question.trim() === '' ? encodeText(text) : encodeText(question, text)
+    },
+    skipped: {},
+    notes: [],
+  }
+}
+
+export const joinSequences = (
+  sequences: readonly AnswerSequence[],
+): { ids: Uint32Array; starts: number[]; typeIds?: Uint8Array; truncatedTokens: number } => {
+  const starts: number[] = []
+  let end = 0
+  for (const { ids } of sequences) {
+    starts.push(end)
+    end += ids.length
+  }
+  const ids = new Uint32Array(end)
+  const typed = sequences.some(({ typeIds }) => typeIds !== undefined)
+  const typeIds = new Uint8Array(typed ? end : 0)
+  sequences.forEach((one, i) => {
+    ids.set(one.ids, starts[i])
+    if (one.typeIds !== undefined) typeIds.set(one.typeIds, starts[i])
+  })
+  const truncatedTokens = sequences.reduce((sum, one) => sum + one.truncatedTokens, 0)
+  return { ids, starts, truncatedTokens, ...(typed ? { typeIds } : {}) }
 }

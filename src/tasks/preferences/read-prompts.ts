@@ -1,21 +1,25 @@
 // Reads prompts to answer: word problems with reference answers (GSM8K, SVAMP, AQuA), prompts of any other data, or columns filled into
 // a pattern.
 // @source Cobbe et al. 2021, arXiv:2110.14168; Patel et al. 2021, arXiv:2103.07191; Ling et al. 2017, arXiv:1705.04146
+
 import { show } from '../../core/index.ts'
 import { systemTurn } from '../generative/conversations.ts'
-import { fillColumns } from '../generative/prompt-pattern.ts'
+import { fillColumns } from '../generative/prompts.ts'
 import { answerText, splitLastAnswer } from '../generative/turns.ts'
-import { firstColumn, hasValue } from '../records/column-names.ts'
-import { fault, setColumns } from '../records/columns.ts'
-import { readSeveral } from '../records/read-records.ts'
-import { FaultCounter } from '../records/read-report.ts'
+import { fault, firstColumn, hasValue, setColumns } from '../records/columns.ts'
 import type { DataRow, Fields } from '../records/row.ts'
-import type { ReadOptions, TaskData, TaskRecord } from '../task.ts'
-import { comparisonFormOf } from './comparison-forms.ts'
-import { type ComparisonSettings, comparisonsIn } from './read-comparisons.ts'
-import { type PromptRecord, type PromptText, turnsOf } from './records.ts'
-import { settle } from './sift.ts'
-import { checkPrompt, otherFields, type Sifted, textOrTurns } from './texts.ts'
+import type { ReadOptions, TaskData } from '../task.ts'
+import { type ComparisonSettings, comparisonFormOf, comparisonsIn } from './read-comparisons.ts'
+import { readSifted } from './sift.ts'
+import {
+  checkPrompt,
+  otherFields,
+  type PromptRecord,
+  type PromptText,
+  type Sifted,
+  textOrTurns,
+  turnsOf,
+} from './texts.ts'
 
 /** Settings of `readPrompts`. */
 export interface PromptSettings extends Omit<ComparisonSettings, 'form'> {
@@ -43,7 +47,6 @@ const textOf = (value: unknown): string | undefined => {
   return typeof value === 'number' || typeof value === 'bigint' ? String(value) : undefined
 }
 
-/** A word problem from its texts. */
 const problem = (texts: readonly unknown[], reference: unknown): Sifted<Asked> => {
   const parts = texts.map(textOf)
   const answer = textOf(reference)
@@ -145,27 +148,20 @@ const askedIn = (row: DataRow, settings: PromptSettings): Sifted<Asked>[] => {
  * Prompts with their reference answers where the data has them.
  * @throws DataError with file and line for broken records unless `onFault` is skip
  */
-export const readPrompts = (
+export const readPrompts = async (
   path: string,
   settings: PromptSettings,
   { signal }: Pick<ReadOptions, 'signal'> = {},
 ): Promise<TaskData<PromptRecord>> => {
-  const dropped = new FaultCounter('skip')
-  return readSeveral<Omit<PromptRecord, keyof TaskRecord>>(
+  const { records, report } = await readSifted(
     path,
     settings,
     {
-      columns: {},
-      optional: 'all',
       part: 'columns',
-      dropped,
-      several: (row) => {
-        const fields = otherFields(row.values, new Set())
-        return askedIn(row, settings)
-          .flatMap((one) => settle(one, dropped, row))
-          .map((one) => ('fault' in one ? one : { value: { ...one.value, fields } }))
-      },
+      sifted: (row) => askedIn(row, settings),
+      more: ({ values }) => ({ fields: otherFields(values, new Set()) }),
     },
-    { signal },
+    signal,
   )
+  return { records, report }
 }

@@ -1,20 +1,27 @@
 // Reads rated answers: messages or a prompt and a completion, with a label; or compared answers, of which the best are good and the
 // others bad.
+
 import { show } from '../../core/index.ts'
 import { systemTurn } from '../generative/conversations.ts'
 import { turnsFrom } from '../generative/messages.ts'
 import { isEmptyTurn, splitLastAnswer } from '../generative/turns.ts'
-import { firstColumn } from '../records/column-names.ts'
-import { fault, flagOf, setColumns } from '../records/columns.ts'
-import { readSeveral } from '../records/read-records.ts'
-import { FaultCounter } from '../records/read-report.ts'
+import { fault, firstColumn, flagOf, setColumns } from '../records/columns.ts'
 import type { DataRow } from '../records/row.ts'
-import type { ReadOptions, TaskData, TaskRecord } from '../task.ts'
-import { comparisonFormOf } from './comparison-forms.ts'
-import { type ComparisonSettings, comparisonsIn } from './read-comparisons.ts'
-import type { PromptText, RatingRecord } from './records.ts'
-import { expectFewSkipped, settle, siftComparison } from './sift.ts'
-import { alike, checkPrompt, drop, isEmpty, keyOf, otherFields, type Sifted, textOrTurns } from './texts.ts'
+import type { ReadOptions, TaskData } from '../task.ts'
+import { type ComparisonSettings, comparisonFormOf, siftedComparisons } from './read-comparisons.ts'
+import { expectFewDropped, readSifted } from './sift.ts'
+import {
+  alike,
+  checkPrompt,
+  drop,
+  isEmpty,
+  keyOf,
+  otherFields,
+  type PromptText,
+  type RatingRecord,
+  type Sifted,
+  textOrTurns,
+} from './texts.ts'
 
 /** Settings of `readRatings`. */
 export interface RatingSettings extends ComparisonSettings {
@@ -22,8 +29,7 @@ export interface RatingSettings extends ComparisonSettings {
   label: string
 }
 
-/** An answer with its rating. */
-export interface Rated {
+interface Rated {
   prompt: PromptText
   completion: PromptText
   good: boolean
@@ -70,19 +76,16 @@ export const answerIn = (
   return 'fault' in checked ? checked : { value: { prompt: checked.value, completion: same.answers[0] } }
 }
 
-/** The ratings of a row. */
-export const ratingsIn = (row: DataRow, settings: RatingSettings): Sifted<Rated>[] => {
+const ratingsIn = (row: DataRow, settings: RatingSettings): Sifted<Rated>[] => {
   const { values } = row
   if (comparisonFormOf(values, settings) !== undefined && values[settings.label] === undefined)
-    return comparisonsIn(row, settings)
-      .map((one) => ('value' in one ? siftComparison(one.value) : one))
-      .flatMap((one): Sifted<Rated>[] => {
-        if (!('value' in one)) return [one]
-        const { prompt, answers } = one.value
-        const best = Math.max(...answers.map(({ score }) => score))
-        const group = keyOf(prompt)
-        return answers.map(({ completion, score }) => ({ value: { prompt, completion, good: score === best, group } }))
-      })
+    return siftedComparisons(row, settings).flatMap((one): Sifted<Rated>[] => {
+      if (!('value' in one)) return [one]
+      const { prompt, answers } = one.value
+      const best = Math.max(...answers.map(({ score }) => score))
+      const group = keyOf(prompt)
+      return answers.map(({ completion, score }) => ({ value: { prompt, completion, good: score === best, group } }))
+    })
   const good = flagOf(values[settings.label])
   if (good === undefined)
     return [
@@ -106,25 +109,16 @@ export const readRatings = async (
 ): Promise<TaskData<RatingRecord>> => {
   const { prompt, messages, completion, label, chosen, rejected, margin, answers } = settings
   const known = new Set([...prompt, ...messages, ...completion, ...answers, label, chosen, rejected, margin, 'system'])
-  const dropped = new FaultCounter('skip')
-  const data = await readSeveral<Omit<RatingRecord, Exclude<keyof TaskRecord, 'group'>>>(
+  const data = await readSifted(
     path,
     settings,
     {
-      columns: {},
-      optional: 'all',
       part: 'columns',
-      dropped,
-      several: (row) => {
-        const fields = otherFields(row.values, known)
-        return ratingsIn(row, settings)
-          .flatMap((one) => settle(one, dropped, row))
-          .map((one) => ('fault' in one ? one : { value: { ...one.value, fields } }))
-      },
+      sifted: (row) => ratingsIn(row, settings),
+      more: ({ values }) => ({ fields: otherFields(values, known) }),
     },
-    { signal },
+    signal,
   )
-  const count = Object.values(dropped.skipped).reduce((sum, one) => sum + one.count, 0)
-  expectFewSkipped(dropped.skipped, data.records.length + count, settings.maxSkipped, path)
-  return data
+  expectFewDropped(data, settings.maxSkipped, path)
+  return { records: data.records, report: data.report }
 }

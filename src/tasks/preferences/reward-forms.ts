@@ -1,14 +1,16 @@
 // Records that a reward model learns from: answers that were compared, rated, or rated step by step; and answers to score.
 import { show } from '../../core/index.ts'
-import { hasValue } from '../records/column-names.ts'
-import { fault, flagOf, setColumns } from '../records/columns.ts'
+import { fault, flagOf, hasValue, setColumns } from '../records/columns.ts'
 import type { DataRow, Fields } from '../records/row.ts'
-import { comparisonFormNames, comparisonFormOf } from './comparison-forms.ts'
-import { type ComparisonSettings, comparisonsIn } from './read-comparisons.ts'
+import {
+  type ComparisonSettings,
+  comparisonFormNames,
+  comparisonFormOf,
+  comparisonsIn,
+  siftedComparisons,
+} from './read-comparisons.ts'
 import { answerIn, type RatingSettings } from './read-ratings.ts'
-import type { PromptText } from './records.ts'
-import { siftComparison } from './sift.ts'
-import { alike, checkPrompt, drop, isEmpty, type Sifted, textOrTurns } from './texts.ts'
+import { alike, checkPrompt, drop, isEmpty, type PromptText, type Sifted, textOrTurns } from './texts.ts'
 
 /** Answers to a prompt with what is known of them. */
 export interface RewardAnswers {
@@ -22,7 +24,6 @@ export interface RewardAnswers {
   margin?: number
 }
 
-/** Settings of the forms. */
 export interface RewardFormSettings extends Omit<RatingSettings, 'form'> {
   form: 'auto' | RewardForm
   stepLabels: string
@@ -74,20 +75,18 @@ const comparison: RewardReader = {
 }
 
 const comparisonsOf = (row: DataRow, settings: ComparisonSettings): Sifted<RewardAnswers>[] =>
-  comparisonsIn(row, settings)
-    .map((one) => ('value' in one ? siftComparison(one.value) : one))
-    .map((one): Sifted<RewardAnswers> => {
-      if (!('value' in one)) return one
-      const { prompt, answers, margin } = one.value
-      return {
-        value: {
-          prompt,
-          answers: answers.map(({ completion }) => completion),
-          scores: answers.map(({ score }) => score),
-          ...(margin === undefined ? {} : { margin }),
-        },
-      }
-    })
+  siftedComparisons(row, settings).map((one): Sifted<RewardAnswers> => {
+    if (!('value' in one)) return one
+    const { prompt, answers, margin } = one.value
+    return {
+      value: {
+        prompt,
+        answers: answers.map(({ completion }) => completion),
+        scores: answers.map(({ score }) => score),
+        ...(margin === undefined ? {} : { margin }),
+      },
+    }
+  })
 
 const ratings: RewardReader = {
   fits: (values, { label }) => flagOf(values[label]) !== undefined,
@@ -106,9 +105,8 @@ const ratings: RewardReader = {
 
 const readers = { steps, ratings, comparison } as const
 
-/** Names of the forms that a setting may ask for. */
 export const rewardForms = ['steps', 'ratings', ...comparisonFormNames] as const
-export type RewardForm = (typeof rewardForms)[number]
+type RewardForm = (typeof rewardForms)[number]
 
 const byForm: { readonly [form in RewardForm]: RewardReader } = {
   steps,

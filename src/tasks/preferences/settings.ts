@@ -1,11 +1,10 @@
 // Settings of reading alignment data: the columns of each form, and what happens to records that teach nothing.
 import { z } from 'zod'
-import { columnNames } from '../records/column-names.ts'
+import { columnNames } from '../records/columns.ts'
 import { rowFields } from '../records/read-rows.ts'
-import { comparisonFormNames } from './comparison-forms.ts'
+import { comparisonFormNames } from './read-comparisons.ts'
 import { promptForms } from './read-prompts.ts'
 
-/** Settings that all readers of alignment data share. */
 export const alignmentFields = {
   ...rowFields,
   prompt: columnNames(
@@ -37,7 +36,6 @@ export const alignmentFields = {
     ),
 }
 
-/** Settings of comparisons. */
 export const comparisonFields = {
   chosen: z.string().default('chosen').describe('column with the better answer: text, a message, or messages'),
   rejected: z.string().default('rejected').describe('column with the worse answer: text, a message, or messages'),
@@ -59,7 +57,6 @@ export const comparisonFields = {
   tree: z.string().default('prompt').describe('column with the root message of a tree, whose replies have ranks'),
 }
 
-/** Settings of ratings. */
 export const ratingFields = {
   completion: columnNames(
     'column with the rated answer; of several names, the first in the row',
@@ -74,8 +71,7 @@ export const ratingFields = {
     .describe('column with the rating: true or 1 for a good answer, false or 0 for a bad one'),
 }
 
-/** Settings of prompts. */
-export const promptFields = {
+const promptFields = {
   reference: columnNames(
     'column with the reference answer, if there is one; of several names, the first in the row',
     'reference',
@@ -91,8 +87,7 @@ export const promptFields = {
     ),
 }
 
-/** Form of compared answers. */
-export const comparisonForm = z
+const comparisonForm = z
   .enum(['auto', ...comparisonFormNames])
   .default('auto')
   .describe(

@@ -2,10 +2,11 @@
 // reason, and too large a share of it is an error.
 import { DataError, sha256 } from '../../core/index.ts'
 import { type Checked, fault } from '../records/columns.ts'
-import type { FaultCounter, Place, Skipped } from '../records/read-report.ts'
-import type { Compared } from './comparison-forms.ts'
-import type { ScoredAnswer } from './records.ts'
-import { checkPrompt, drop, isEmpty, keyOf, type Sifted } from './texts.ts'
+import { type RecordSettings, readSeveral, type SeveralReader } from '../records/read-records.ts'
+import { type DataRow, FaultCounter, noRecords, type Skipped } from '../records/row.ts'
+import type { TaskData, TaskRecord } from '../task.ts'
+import type { Compared } from './read-comparisons.ts'
+import { checkPrompt, drop, isEmpty, keyOf, type ScoredAnswer, type Sifted } from './texts.ts'
 
 /** Below this number of records no share is too large. */
 const fewRecords = 20
@@ -55,11 +56,46 @@ const distinctAnswers = (answers: readonly ScoredAnswer[]): ScoredAnswer[] => {
   return [...byText.values()].flatMap((same) => (same.every(({ score }) => score === same[0].score) ? [same[0]] : []))
 }
 
-/** What was sifted as a checked value; undefined for what was dropped, which is counted. */
-export const settle = <Value>(sifted: Sifted<Value>, dropped: FaultCounter, place: Place): Checked<Value>[] => {
-  if (!('drop' in sifted)) return [sifted]
-  dropped.fault(sifted.drop, place)
-  return []
+/** Records of a path, with what was dropped because it teaches nothing. */
+interface SiftedData<Record extends TaskRecord> extends TaskData<Record> {
+  dropped: FaultCounter
+}
+
+interface SiftedReader<Found, More> extends Partial<Pick<SeveralReader<Found>, 'columns' | 'part'>> {
+  sifted(row: DataRow): Sifted<Found>[]
+  /** Fields of all records of a row. */
+  more(row: DataRow): More
+}
+
+/** Reads records, and counts those that teach nothing. @throws DataError as `readSeveral` */
+export const readSifted = async <Found extends object, More extends object>(
+  path: string,
+  settings: RecordSettings,
+  { sifted, more, ...reader }: SiftedReader<Found, More>,
+  signal: AbortSignal | undefined,
+): Promise<SiftedData<TaskRecord & Found & More>> => {
+  const dropped = new FaultCounter('skip')
+  const several = (row: DataRow): Checked<Found & More>[] => {
+    const fields = more(row)
+    return sifted(row).flatMap((one): Checked<Found & More>[] => {
+      if ('value' in one) return [{ value: { ...one.value, ...fields } }]
+      if ('fault' in one) return [one]
+      dropped.fault(one.drop, row)
+      return []
+    })
+  }
+  const how = { columns: {}, optional: 'all', ...reader, dropped, several } as const
+  return { ...(await readSeveral<Found & More>(path, settings, how, { signal })), dropped }
+}
+
+/** Checks that few enough records were dropped. @throws DataError that names the reasons */
+export const expectFewDropped = (
+  { records, dropped }: SiftedData<TaskRecord>,
+  maxShare: number,
+  path: string,
+): void => {
+  const count = Object.values(dropped.skipped).reduce((sum, one) => sum + one.count, 0)
+  expectFewSkipped(dropped.skipped, records.length + count, maxShare, path)
 }
 
 /** The order of two answers to a prompt, and a key that both orders share; undefined for other records. */
@@ -75,21 +111,30 @@ const orderOf = (
   }
 }
 
-/** Leaves out pairs of answers that other records put in the opposite order, with those records, and counts them. */
-export const withoutContradictions = <Record extends Place>(
-  records: readonly Record[],
-  dropped: FaultCounter,
+/**
+ * Leaves out pairs of answers that other records put in the opposite order, with those records, and counts them.
+ * @throws DataError where too many records were left out
+ */
+export const withoutContradictions = <Record extends TaskRecord>(
+  data: SiftedData<Record>,
   comparedIn: (record: Record) => Pick<Compared, 'prompt' | 'answers'> | undefined,
-): Record[] => {
+  maxSkipped: number,
+  path: string,
+): TaskData<Record> => {
+  const { report, dropped } = data
   const seen = new Map<string, Set<boolean>>()
-  const orders = records.map((record) => orderOf(comparedIn(record)))
+  const orders = data.records.map((record) => orderOf(comparedIn(record)))
   for (const order of orders)
     if (order !== undefined) seen.set(order.key, (seen.get(order.key) ?? new Set()).add(order.rises))
-  return records.filter((record, i) => {
+  const records = data.records.filter((record, i) => {
     const order = orders[i]
     if (order === undefined || seen.get(order.key)?.size === 1) return true
     const message = 'Expected one order of two answers, got a record that has them the other way round, too.'
     dropped.fault({ reason: 'contradicting-pair', message }, record)
     return false
   })
+  expectFewDropped({ ...data, records }, maxSkipped, path)
+  if (records.length === 0) throw noRecords(path, dropped)
+  const skipped = { ...report.skipped, ...dropped.skipped }
+  return { records, report: { ...report, records: records.length, skipped } }
 }

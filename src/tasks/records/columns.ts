@@ -1,8 +1,22 @@
 // Values of columns as texts, labels and numbers, or the fault that makes them unusable.
+
+import { z } from 'zod'
 import { DataError, didYouMean, show } from '../../core/index.ts'
 import type { DatasetDeclaration } from '../task.ts'
-import type { RecordFault } from './read-report.ts'
-import type { DataRow, Fields } from './row.ts'
+import type { DataRow, Fields, RecordFault } from './row.ts'
+
+export const columnNames = (described: string, ...names: string[]) =>
+  z
+    .union([z.string().transform((name) => [name]), z.array(z.string()).min(1)])
+    .default(names)
+    .describe(described)
+
+export const hasValue = (values: Fields, column: string): boolean =>
+  values[column] !== undefined && values[column] !== null
+
+/** The first of the columns in which a row has a value. */
+export const firstColumn = (values: Fields, columns: readonly string[]): string | undefined =>
+  columns.find((column) => hasValue(values, column))
 
 /** A value, or the fault of its record. */
 export type Checked<Value> = { value: Value } | { fault: RecordFault }

@@ -3,7 +3,7 @@
 // @source https://universaldependencies.org/format.html; Tjong Kim Sang and De Meulder 2003, aclanthology.org/W03-0419
 
 import { textLines } from '../../files/index.ts'
-import type { FaultCounter, Place } from './read-report.ts'
+import type { FaultCounter, Place } from './row.ts'
 
 /** A sentence with its tags. */
 export interface TaggedSentence extends Place {
@@ -54,10 +54,10 @@ export async function* conllSentences(
     tags.push(tag)
     if (broken || (token.trim() !== '' && (!tagged || tag !== ''))) continue
     const what = token.trim() === '' ? 'a token' : 'a tag after the token'
-    faults.fault(
-      { reason: 'misaligned-tags', message: `Expected ${what}, got "${text.slice(0, 60)}". Check the columns.` },
-      { file, line: number },
-    )
+    faults.count('misaligned-tags', `Expected ${what}, got "${text.slice(0, 60)}". Check the columns.`, {
+      file,
+      line: number,
+    })
     broken = true
   }
   const last = close()

@@ -34,13 +34,10 @@ const delimitedRows = (...delimiters: [string, ...string[]]) =>
         continue
       }
       if (parser.hasStrayText) {
-        faults.fault(
-          {
-            reason: 'unclosed-quote',
-            message: `${STRAY_TEXT}. Double the quotes inside fields, or set \`quotes\` literal.`,
-          },
-          { file, line: first },
-        )
+        faults.count('unclosed-quote', `${STRAY_TEXT}. Double the quotes inside fields, or set \`quotes\` literal.`, {
+          file,
+          line: first,
+        })
         continue
       }
       if (fields.length === 1 && fields[0].trim() === '') continue
@@ -52,20 +49,16 @@ const delimitedRows = (...delimiters: [string, ...string[]]) =>
       if (fields.length === columns.length)
         yield { values: Object.fromEntries(columns.map((name, i) => [name, fields[i]])), file, line: first, delimiter }
       else
-        faults.fault(
-          {
-            reason: 'wrong-columns',
-            message: `Expected ${columns.length} columns, as in the header, got ${fields.length}. Check delimiters and quotes.`,
-          },
+        faults.count(
+          'wrong-columns',
+          `Expected ${columns.length} columns, as in the header, got ${fields.length}. Check delimiters and quotes.`,
           { file, line: first },
         )
     }
     if (parser?.isOpen)
-      faults.fault(
-        {
-          reason: 'unclosed-quote',
-          message: `Expected a closing ", got the end of the file. Double the quotes inside fields, or set \`quotes\` literal.`,
-        },
+      faults.count(
+        'unclosed-quote',
+        `Expected a closing ", got the end of the file. Double the quotes inside fields, or set \`quotes\` literal.`,
         { file, line: first },
       )
   }

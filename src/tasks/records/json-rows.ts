@@ -20,7 +20,7 @@ async function* lineRows(file: string, { faults, signal }: RowContext): AsyncGen
       continue
     }
     if (isFields(values)) yield { values, ...place }
-    else faults.fault({ reason: 'no-object', message: `Expected an object, got ${show(values)}.` }, place)
+    else faults.count('no-object', `Expected an object, got ${show(values)}.`, place)
   }
 }
 
@@ -57,8 +57,7 @@ async function* wholeRows(file: string, { faults, signal }: RowContext): AsyncGe
     throw new DataError('Expected a list of objects, or objects by key, got another JSON value. Use JSON lines.', file)
   for (const [i, [key, values]] of entries.entries()) {
     const place = { file, line: i + 1 }
-    if (!isFields(values))
-      faults.fault({ reason: 'no-object', message: `Expected an object, got ${show(values)}.` }, place)
+    if (!isFields(values)) faults.count('no-object', `Expected an object, got ${show(values)}.`, place)
     else yield { values: key === undefined ? values : { key, ...values }, ...place }
   }
 }

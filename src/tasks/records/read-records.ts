@@ -1,12 +1,10 @@
 // Records of a task from rows: checks the columns once per file, counts faults, stops at the limit.
 import type { DatasetDeclaration, ReadOptions, TaskData, TaskRecord } from '../task.ts'
 import { type Checked, expectColumns, idIn, type OptionalColumns, unreadColumns } from './columns.ts'
-import { FaultCounter, noRecords, type RecordFault } from './read-report.ts'
 import { openRows, type RowSettings } from './read-rows.ts'
-import { RecordSink } from './record-sink.ts'
-import type { DataRow } from './row.ts'
+import { RecordSink } from './record-source.ts'
+import { type DataRow, FaultCounter, type RecordFault } from './row.ts'
 
-/** Settings of reading that all tasks with rows share. */
 export interface RecordSettings extends RowSettings {
   onFault: 'error' | 'skip'
   limit?: number
@@ -75,7 +73,6 @@ export const readSeveral = async <Fields extends object>(
   const source = await openRows(path, settings)
   const sink = new RecordSink<TaskRecord & Fields>({ onRecord })
   const seen = new Map<string, string>()
-  const unread = new Set<string>()
   let file: string | undefined
   let number = 0
   const checkId = (name: string): RecordFault | undefined => {
@@ -87,7 +84,7 @@ export const readSeveral = async <Fields extends object>(
     if (sink.count >= limit) break
     if (row.file !== file) {
       expectColumns(row, { ...columns, id, group }, others.datasets)
-      for (const name of unreadColumns(row, { ...columns, id, group }, others, ignoreColumns)) unread.add(name)
+      for (const name of unreadColumns(row, { ...columns, id, group }, others, ignoreColumns)) sink.unread.add(name)
       file = row.file
     }
     const place = { file: row.file, line: row.line }
@@ -111,14 +108,5 @@ export const readSeveral = async <Fields extends object>(
     }
     number++
   }
-  if (sink.count === 0) throw noRecords(path, faults, dropped)
-  return {
-    records: sink.records,
-    report: {
-      files: source.files,
-      records: sink.count,
-      skipped: { ...faults.skipped, ...dropped.skipped },
-      ...(unread.size > 0 ? { unreadColumns: [...unread] } : {}),
-    },
-  }
+  return sink.finish(path, source.files, faults, dropped)
 }

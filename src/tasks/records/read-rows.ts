@@ -9,8 +9,7 @@ import { classFolders } from './class-folders.ts'
 import { csv, tsv } from './delimited-rows.ts'
 import { json, jsonLines } from './json-rows.ts'
 import { parquet } from './parquet-rows.ts'
-import type { FaultCounter } from './read-report.ts'
-import type { DataRow, RowFormat } from './row.ts'
+import type { DataRow, FaultCounter, RowFormat } from './row.ts'
 
 const formats = { jsonl: jsonLines, json, csv, tsv, parquet, folders: classFolders } as const satisfies Record<
   string,
@@ -20,7 +19,7 @@ export type FormatName = keyof typeof formats
 const formatNames = Object.keys(formats) as FormatName[]
 
 /** Settings of every task: how its files are read. */
-export const fileFields = {
+const fileFields = {
   format: z
     .enum(['auto', ...formatNames])
     .default('auto')

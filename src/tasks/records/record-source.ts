@@ -1,8 +1,55 @@
-// Records of any number in their order, read chunk by chunk, in every pass anew: from memory, or from the files of the data.
+// Where the records of a file go, into a list or one by one to a receiver; and records of any number in their order, read chunk by chunk, in
+// every pass anew: from memory, or from the files of the data.
 import { BatchChannel, DataError } from '../../core/index.ts'
 import type { ReadOptions, TaskData, TaskRecord } from '../task.ts'
-import type { ReadReport } from './read-report.ts'
-import { isStreaming } from './record-sink.ts'
+import { type FaultCounter, noRecords, type ReadReport } from './row.ts'
+
+/** Takes records, and counts them. */
+export class RecordSink<Record extends TaskRecord> {
+  /** Empty where the records went to `onRecord`. */
+  readonly #records: Record[] = []
+  #count = 0
+  readonly #onRecord: ReadOptions<Record>['onRecord']
+  /** Columns that no setting reads. */
+  readonly unread = new Set<string>()
+
+  constructor({ onRecord }: Pick<ReadOptions<Record>, 'onRecord'>) {
+    this.#onRecord = onRecord
+  }
+
+  get count(): number {
+    return this.#count
+  }
+
+  /** Waits only where the receiver asks for it. */
+  add(record: Record): void | Promise<void> {
+    this.#count++
+    if (this.#onRecord !== undefined) return this.#onRecord(record)
+    this.#records.push(record)
+  }
+
+  /** The records of a path, with a report. @throws DataError without a record */
+  finish(path: string, files: string[], ...counters: readonly FaultCounter[]): TaskData<Record> {
+    if (this.#count === 0) throw noRecords(path, ...counters)
+    const skipped = Object.assign({}, ...counters.map((counter) => counter.skipped))
+    const unread = this.unread.size > 0 ? { unreadColumns: [...this.unread] } : {}
+    return { records: this.#records, report: { files, records: this.#count, skipped, ...unread } }
+  }
+}
+
+const known = new WeakSet<object>()
+
+/**
+ * Marks a task's `read` as one that hands records to `onRecord`. A function that wraps it, such as one that leaves records out, has no
+ * mark and is read as a whole.
+ */
+export const streaming = <Read extends object>(read: Read): Read => {
+  known.add(read)
+  return read
+}
+
+/** Whether a task's `read` takes `onRecord`. */
+export const isStreaming = (read: object): boolean => known.has(read)
 
 /** Records that are read chunk by chunk; a reader keeps none that it does not need. */
 export interface RecordSource<Record extends TaskRecord = TaskRecord> {

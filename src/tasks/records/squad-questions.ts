@@ -14,7 +14,6 @@ export interface ReferenceAnswer {
   nearest?: number
 }
 
-/** A question with its context and answers. */
 export interface QuestionFields {
   question: string
   context: string
@@ -91,7 +90,6 @@ export interface FoundQuestion {
   found: Checked<QuestionFields>
 }
 
-/** The questions of a file in SQuAD's format. */
 export function* squadQuestions(content: unknown, labelled: boolean): Generator<FoundQuestion, void, undefined> {
   const articles = isFields(content) && Array.isArray(content.data) ? content.data : []
   for (const article of articles) {
@@ -111,7 +109,6 @@ export function* squadQuestions(content: unknown, labelled: boolean): Generator<
   }
 }
 
-/** Whether a JSON value has SQuAD's format. */
 export const isSquad = (content: unknown): boolean =>
   isFields(content) &&
   Array.isArray(content.data) &&
@@ -124,7 +121,6 @@ export interface QuestionColumns {
   answers: string
 }
 
-/** The question of a row. */
 export const rowQuestion = (
   { values }: DataRow,
   columns: QuestionColumns,

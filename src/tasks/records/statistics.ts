@@ -1,5 +1,7 @@
 // What a task counts of the records it has read, one after the other, so that data of any size needs no list of records.
-import type { Place } from './read-report.ts'
+
+import { invariant, type Random } from '../../core/index.ts'
+import type { Place } from './row.ts'
 
 /** Counts that every task has; each adds its own. They can be copied between threads. */
 export interface RecordStatistics {
@@ -28,7 +30,6 @@ export const countingRecords = <Record extends Pick<Place, 'file'>, More extends
   },
 })
 
-/** Counts records and nothing else. */
 export const recordsAlone: StatisticsCounter<Pick<Place, 'file'>> = countingRecords(
   () => ({}),
   () => {},
@@ -73,10 +74,8 @@ export const mergeStatistics = (all: readonly RecordStatistics[]): RecordStatist
     return { ...merged, ...varied } as unknown as RecordStatistics
   })
 
-/** Whether answers differ. */
 export interface AnswerVariety {
   answers: number
-  /** The first answer. */
   answer: string | undefined
   varied: boolean
 }
@@ -88,7 +87,15 @@ export const addAnswer = (variety: AnswerVariety, answer: string): void => {
   else if (answer !== variety.answer) variety.varied = true
 }
 
-/** Adds one to the count of a value. */
 export const addOne = <Value>(counts: Map<Value, number>, value: Value): void => {
   counts.set(value, (counts.get(value) ?? 0) + 1)
 }
+
+/** The most frequent value; of equals, the one that was counted first. */
+export const mostFrequent = <Value>(counts: ReadonlyMap<Value, number>): Value => {
+  invariant(counts.size > 0, 'there are values to choose from.')
+  return [...counts].reduce((best, one) => (one[1] > best[1] ? one : best))[0]
+}
+
+/** An item drawn uniformly. */
+export const randomItem = <Item>(items: readonly Item[], random: Random): Item => items[random.integer(items.length)]

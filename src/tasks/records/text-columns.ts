@@ -1,19 +1,17 @@
-// The text columns of tasks with one text or a pair of texts per record.
+// The text columns of tasks with one text or a pair of texts per record, and the texts of one column for commands without a task.
 import { z } from 'zod'
-import { ConfigError, show } from '../../core/index.ts'
-import { type Checked, textIn } from './columns.ts'
+import { ConfigError, DataError, show } from '../../core/index.ts'
+import { type Checked, expectColumns, textIn } from './columns.ts'
 import { allOf } from './read-records.ts'
-import { rowFields } from './read-rows.ts'
-import type { DataRow } from './row.ts'
+import { formatOfName, openRows, rowFields } from './read-rows.ts'
+import { type DataRow, FaultCounter } from './row.ts'
 
-/** Settings of tasks with one text or a pair of texts. */
 export const textFields = {
   ...rowFields,
   text: z.string().default('text').describe('column with the text'),
   pair: z.string().optional().describe('column with the second text, for pairs of texts'),
 }
 
-/** A text or a pair of texts. */
 export interface Texts {
   text: string
   /** The second text; undefined for single texts. */
@@ -45,7 +43,6 @@ export const textsOf = (row: DataRow, { text, pair }: TextSettings): Checked<Tex
     pair: pair === undefined ? { value: undefined } : textIn(row, pair),
   })
 
-/** The texts of an input to predict. */
 export const textsFromInput = (fields: { [name: string]: unknown }, { pair }: TextSettings): Texts => {
   const text = (name: 'text' | 'pair'): string => {
     const value = fields[name]
@@ -53,4 +50,33 @@ export const textsFromInput = (fields: { [name: string]: unknown }, { pair }: Te
     throw new ConfigError(`Expected a text for \`${name}\`, got ${show(value)}.`)
   }
   return { text: text('text'), pair: pair === undefined && fields.pair === undefined ? undefined : text('pair') }
+}
+
+/** Whether a file has rows with columns, by its name: JSON lines, JSON, separated values or Parquet. */
+export const hasColumns = (path: string): boolean => {
+  const format = formatOfName(path)
+  return format !== undefined && format !== 'folders'
+}
+
+/**
+ * The texts of a column, in order.
+ * @throws DataError with file and line for a missing column or a row without text
+ */
+export const readTextColumn = async (
+  path: string,
+  column: string,
+  { signal }: { signal?: AbortSignal } = {},
+): Promise<string[]> => {
+  const source = await openRows(path, { format: 'auto', header: true, quotes: 'auto' })
+  const texts: string[] = []
+  let file: string | undefined
+  for await (const row of source.rows(new FaultCounter('error'), signal)) {
+    if (row.file !== file) expectColumns(row, { text: column })
+    file = row.file
+    const text = textIn(row, column)
+    if ('fault' in text) throw new DataError(text.fault.message, row.file, row.line)
+    texts.push(text.value)
+  }
+  if (texts.length === 0) throw new DataError('Expected texts, got a file without rows.', path)
+  return texts
 }

@@ -1,17 +1,23 @@
-// Conversations as token ids, with a mask of the assistant's tokens.
+// Conversations as token ids, with a mask of the assistant's tokens, and what ends a turn.
 import { ConfigError, withoutUndefined } from '../../core/index.ts'
-import { encodeContinuation } from '../continuation.ts'
+import { eosNames } from '../special-tokens.ts'
 import type { Span } from '../text.ts'
+import { encodeContinuation } from '../text-encoder.ts'
 import type { Tokenizer } from '../tokenizer.ts'
-import { CHAT_TEMPLATES } from './presets.ts'
-import { type ChatMessage, type RenderOptions, renderChat } from './render.ts'
+import { CHAT_TEMPLATES, type ChatMessage, type RenderOptions, renderChat, templateSource } from './render.ts'
 import { renderWithSpans } from './spans.ts'
 
 export type { TemplateOptions } from './jinja/lexer.ts'
 export { type Program, parseTemplate, type Rendered, runTemplate } from './jinja/template.ts'
-export { CHAT_TEMPLATES, type ChatTemplateName } from './presets.ts'
-export { type ChatMessage, type RenderOptions, renderChat, templateSource } from './render.ts'
-export { type ChatText, renderWithSpans } from './spans.ts'
+export {
+  CHAT_TEMPLATES,
+  type ChatMessage,
+  type ChatTemplateName,
+  type RenderOptions,
+  renderChat,
+  templateSource,
+} from './render.ts'
+export { renderWithSpans } from './spans.ts'
 
 /** Options of `applyChatTemplate` and `renderChatFor`. */
 export type ChatOptions = Omit<RenderOptions, 'template'> & {
@@ -214,4 +220,72 @@ const spanOf = (offsets: readonly Span[], spans: readonly Span[]): number[] => {
     while (at < spans.length && spans[at][1] <= start) at++
     return at < spans.length && end > spans[at][0] && start < spans[at][1] ? at : -1
   })
+}
+
+/** What ends an assistant turn. */
+export interface TurnEnds {
+  /** Ids of end tokens, including the tokenizer's own. */
+  ids: number[]
+  /** Stop strings: text that starts the next turn, for templates without an end token. */
+  stop: string[]
+}
+
+const question = 'Why is that so?'
+
+/**
+ * The end tokens and stop strings of a chat template. A template that cannot render gives the tokenizer's end token.
+ */
+export const turnEnds = (tokenizer: Tokenizer, options: Pick<ChatOptions, 'template'> = {}): TurnEnds => {
+  const { eos } = tokenizer.special
+  const ids = new Set(eos === undefined ? [] : [eos.id])
+  let text: string
+  try {
+    text = renderChatFor(
+      tokenizer,
+      [
+        { role: 'user', content: 'Is it?' },
+        { role: 'assistant', content: placeholder },
+        { role: 'user', content: question },
+      ],
+      options,
+    )
+  } catch {
+    return { ids: [...ids], stop: [] }
+  }
+  const from = text.indexOf(placeholder) + placeholder.length
+  const to = text.indexOf(question, from)
+  if (from < placeholder.length || to < from) return { ids: [...ids], stop: [] }
+  let between = text.slice(from, to)
+  const specials = tokenizer.addedTokens.map(({ token: { content }, id }) => ({ content, id }))
+  if (eos !== undefined) specials.push({ content: eos.token, id: eos.id })
+  const trimmed = between.trimStart()
+  const end = specials
+    .filter(({ content }) => content !== '' && trimmed.startsWith(content))
+    .sort((a, b) => b.content.length - a.content.length)[0]
+  if (end !== undefined) {
+    ids.add(end.id)
+    between = trimmed.slice(end.content.length)
+  }
+  // The first line that is not blank, with the line breaks before it. Special tokens do not appear in decoded text.
+  const mark = /^\s*\S[^\n]*/.exec(between)?.[0].trimEnd()
+  const shows = mark !== undefined && !specials.some(({ content }) => mark.includes(content))
+  return { ids: [...ids], stop: shows ? [mark] : [] }
+}
+
+/** The token that can end an answer: the end token, else the separator of BERT's tokenizers, else an end token without a role. */
+const endTokenOf = ({ special: { eos, sep }, addedTokens }: Tokenizer): string | undefined =>
+  eos?.token ?? sep?.token ?? eosNames.find((name) => addedTokens.some(({ token: { content } }) => content === name))
+
+/**
+ * A preset as it fits the tokenizer: with the start token, if the tokenizer adds one to every text, and with another token that ends
+ * answers, if the tokenizer has no end token. Other templates are returned as is.
+ */
+export const fitTemplate = (tokenizer: Tokenizer, template: string): string => {
+  const source = templateSource(template)
+  if (source === template) return template
+  const { bos, eos } = tokenizer.special
+  const end = endTokenOf(tokenizer)
+  const ended = eos === undefined && end !== undefined ? source.replaceAll('eos_token', `'${end}'`) : source
+  const adds = bos !== undefined && tokenizer.encode('a').ids[0] === bos.id
+  return adds && !source.includes('bos_token') ? `{{ bos_token }}${ended}` : ended
 }

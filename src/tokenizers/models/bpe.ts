@@ -1,21 +1,21 @@
 // Byte-pair encoding, over bytes as in GPT-2 or over characters as in SentencePiece. BPE dropout is ignored.
 // Independent of the normalizer and the pre-tokenizer.
 // @source Sennrich, Haddow and Birch 2016; the options are those of tokenizer.json
-import { DataError } from '../../core/index.ts'
-import { type Fields, type JsonObject, throwInvalid } from '../fields.ts'
-import { Symbols } from './merging.ts'
+import type { ComponentType } from '../components.ts'
+import { type JsonObject, throwInvalid } from '../fields.ts'
+import { PairTable, Symbols } from './merging.ts'
 import {
-  defineModel,
+  type Model,
+  putToken,
   readVocabulary,
   type TokenSink,
   type Vocabulary,
   VocabularyModel,
   vocabularyJson,
 } from './model.ts'
-import { PairTable } from './pair-table.ts'
 
 /** Options of a BPE model, named as in tokenizer.json. */
-export interface BpeOptions {
+interface BpeOptions {
   unkToken?: string
   continuingSubwordPrefix?: string
   endOfWordSuffix?: string
@@ -27,7 +27,7 @@ export interface BpeOptions {
 type Merge = readonly [left: string, right: string]
 
 /** A byte-pair encoding model: a vocabulary and a list of merges, best first. */
-export class Bpe extends VocabularyModel {
+class Bpe extends VocabularyModel {
   readonly #table: PairTable
   readonly #symbols = new Symbols()
   readonly #byteIds: (number | undefined)[]
@@ -36,7 +36,7 @@ export class Bpe extends VocabularyModel {
   readonly #merges: readonly Merge[]
   readonly #options: BpeOptions
 
-  constructor(vocabulary: Vocabulary, merges: readonly Merge[], options: BpeOptions = {}, where = 'model') {
+  constructor(vocabulary: Vocabulary, merges: readonly Merge[], options: BpeOptions, where: string) {
     super(vocabulary)
     this.#merges = merges
     this.#options = options
@@ -67,20 +67,14 @@ export class Bpe extends VocabularyModel {
     if (this.#options.ignoreMerges) {
       const id = this.vocabulary.ids.get(word)
       if (id !== undefined) {
-        sink.ids.push(id)
-        sink.starts.push(0)
-        sink.ends.push(word.length)
+        putToken(sink, id, 0, word.length)
         return
       }
     }
     const symbols = this.#symbols
     this.#readSymbols(word)
     symbols.merge(this.#table)
-    for (let i = 0; i < symbols.count; i++) {
-      sink.ids.push(symbols.ids[i])
-      sink.starts.push(symbols.starts[i])
-      sink.ends.push(symbols.ends[i])
-    }
+    for (let i = 0; i < symbols.count; i++) putToken(sink, symbols.ids[i], symbols.starts[i], symbols.ends[i])
   }
 
   #readSymbols(word: string): void {
@@ -94,7 +88,7 @@ export class Bpe extends VocabularyModel {
     let unknownStart = -1
     let unknownEnd = -1
     const flush = () => {
-      if (unknownStart >= 0) symbols.add(this.#unknownId(), unknownStart, unknownEnd)
+      if (unknownStart >= 0) symbols.add(this.unknownId(options.unkToken!), unknownStart, unknownEnd)
       unknownStart = -1
     }
     for (let start = 0; start < word.length; ) {
@@ -132,14 +126,6 @@ export class Bpe extends VocabularyModel {
     if (bytes.some((byte) => this.#byteIds[byte] === undefined)) return false
     for (const byte of bytes) this.#symbols.add(this.#byteIds[byte]!, start, end)
     return true
-  }
-
-  #unknownId(): number {
-    const token = this.#options.unkToken!
-    const id = this.vocabulary.ids.get(token)
-    if (id === undefined)
-      throw new DataError(`The unknown token ${JSON.stringify(token)} is not in the vocabulary: add it.`)
-    return id
   }
 
   allowsSplitBefore(lead: string): boolean {
@@ -183,7 +169,7 @@ export class Bpe extends VocabularyModel {
 }
 
 /** Reads merges, given as pairs or, in older files, as strings. Throws DataError. */
-export const readMerges = (list: readonly unknown[], where: string): Merge[] => {
+const readMerges = (list: readonly unknown[], where: string): Merge[] => {
   const merges: Merge[] = []
   for (const [i, item] of list.entries()) {
     if (typeof item === 'string') {
@@ -199,25 +185,22 @@ export const readMerges = (list: readonly unknown[], where: string): Merge[] => 
   return merges
 }
 
-/** The BPE model type. */
-export const bpe = defineModel({
-  type: 'BPE',
-  read(fields: Fields) {
-    const dropout = fields.get('dropout')
-    if (dropout !== undefined && !(typeof dropout === 'number' && dropout >= 0 && dropout <= 1))
-      throwInvalid('a number from 0 to 1', fields.at('dropout'), dropout)
-    return new Bpe(
-      readVocabulary(fields.get('vocab'), fields.at('vocab')),
-      readMerges(fields.list('merges'), fields.at('merges')),
-      {
-        unkToken: fields.optionalString('unk_token'),
-        continuingSubwordPrefix: fields.optionalString('continuing_subword_prefix'),
-        endOfWordSuffix: fields.optionalString('end_of_word_suffix'),
-        fuseUnk: fields.boolean('fuse_unk', false),
-        byteFallback: fields.boolean('byte_fallback', false),
-        ignoreMerges: fields.boolean('ignore_merges', false),
-      },
-      fields.where,
-    )
-  },
-})
+/** Reads a BPE model. */
+export const bpe: ComponentType<Model> = (fields) => {
+  const dropout = fields.get('dropout')
+  if (dropout !== undefined && !(typeof dropout === 'number' && dropout >= 0 && dropout <= 1))
+    throwInvalid('a number from 0 to 1', fields.at('dropout'), dropout)
+  return new Bpe(
+    readVocabulary(fields.get('vocab'), fields.at('vocab')),
+    readMerges(fields.list('merges'), fields.at('merges')),
+    {
+      unkToken: fields.optionalString('unk_token'),
+      continuingSubwordPrefix: fields.optionalString('continuing_subword_prefix'),
+      endOfWordSuffix: fields.optionalString('end_of_word_suffix'),
+      fuseUnk: fields.boolean('fuse_unk', false),
+      byteFallback: fields.boolean('byte_fallback', false),
+      ignoreMerges: fields.boolean('ignore_merges', false),
+    },
+    fields.where,
+  )
+}

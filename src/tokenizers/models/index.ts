@@ -1,23 +1,12 @@
-// The registry of models and the reader of their JSON forms.
-import { Fields, throwInvalid } from '../fields.ts'
+// The models of tokenizer.json, by type.
+import { componentReader } from '../components.ts'
+import type { Fields } from '../fields.ts'
 import { bpe } from './bpe.ts'
-import type { Model, ModelDefinition } from './model.ts'
+import type { Model } from './model.ts'
 import { unigram } from './unigram.ts'
-import { wordLevel } from './word-level.ts'
-import { wordPiece } from './wordpiece.ts'
+import { wordLevel, wordPiece } from './words.ts'
 
-export { Bpe, type BpeOptions, readMerges } from './bpe.ts'
-export { createTokenSink, type Model, readVocabulary, type TokenSink, Vocabulary } from './model.ts'
-export { Unigram, type UnigramOptions } from './unigram.ts'
-export { WordLevel } from './word-level.ts'
-export { WordPiece, type WordPieceOptions } from './wordpiece.ts'
-
-const all = [bpe, unigram, wordLevel, wordPiece]
-
-/** All model types by name. */
-export const models: Readonly<Record<string, ModelDefinition>> = Object.fromEntries(
-  all.map((definition) => [definition.type, definition]),
-)
+export { createTokenSink, type Model } from './model.ts'
 
 // Older files without `model.type` are recognised by their fields.
 const UNNAMED: readonly (readonly [string, (fields: Fields) => boolean])[] = [
@@ -28,10 +17,8 @@ const UNNAMED: readonly (readonly [string, (fields: Fields) => boolean])[] = [
 ]
 
 /** Builds a model from its JSON form in tokenizer.json. Throws DataError. */
-export const readModel = (value: unknown, where = 'model'): Model => {
-  const fields = new Fields(value, where)
-  const type = fields.optionalString('type') ?? UNNAMED.find(([, fits]) => fits(fields))![0]
-  const definition = Object.hasOwn(models, type) ? models[type] : undefined
-  if (definition === undefined) throwInvalid(`one of ${Object.keys(models).join(', ')}`, fields.at('type'), type)
-  return definition.read(fields)
-}
+export const readModel = componentReader<Model>(
+  'model',
+  { BPE: bpe, Unigram: unigram, WordLevel: wordLevel, WordPiece: wordPiece },
+  (fields) => fields.optionalString('type') ?? UNNAMED.find(([, fits]) => fits(fields))![0],
+)

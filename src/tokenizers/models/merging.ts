@@ -1,7 +1,7 @@
 // Applies the merges of byte-pair encoding to the symbols of a word: always the merge of the lowest rank, leftmost
 // first. Short words use a linear scan, long words a heap.
 // @source Sennrich, Haddow and Birch 2016
-import type { PairTable } from './pair-table.ts'
+import { larger } from '../larger.ts'
 
 const SHORT = 48
 const NO_RANK = 0x7fffffff
@@ -30,16 +30,11 @@ export class Symbols {
 
   #grow(): void {
     const size = this.ids.length * 2
-    const grown = (old: Int32Array<ArrayBuffer>) => {
-      const bigger = new Int32Array(size)
-      bigger.set(old)
-      return bigger
-    }
-    this.ids = grown(this.ids)
-    this.starts = grown(this.starts)
-    this.ends = grown(this.ends)
-    this.#ranks = grown(this.#ranks)
-    this.#results = grown(this.#results)
+    this.ids = larger(this.ids, size)
+    this.starts = larger(this.starts, size)
+    this.ends = larger(this.ends, size)
+    this.#ranks = larger(this.#ranks, size)
+    this.#results = larger(this.#results, size)
   }
 
   merge(merges: PairTable): void {
@@ -126,9 +121,66 @@ export class Symbols {
   }
 }
 
+const EMPTY = -1
+
+/** A hash table from pairs of token ids to the rank and the result of their merge, in one typed array. */
+export class PairTable {
+  readonly #slots: Int32Array // left, right, rank, result
+  readonly #mask: number
+
+  /** Allocates space for `count` pairs. */
+  constructor(count: number) {
+    let capacity = 16
+    while (capacity < count * 2) capacity *= 2
+    this.#slots = new Int32Array(capacity * 4).fill(EMPTY)
+    this.#mask = capacity - 1
+  }
+
+  /** Sets the merge of a pair; a later merge of the same pair reindexs the earlier one. */
+  set(left: number, right: number, rank: number, result: number): void {
+    const slots = this.#slots
+    const mask = this.#mask
+    let slot = hash(left, right) & mask
+    while (slots[slot * 4] !== EMPTY && (slots[slot * 4] !== left || slots[slot * 4 + 1] !== right))
+      slot = (slot + 1) & mask
+    slots[slot * 4] = left
+    slots[slot * 4 + 1] = right
+    slots[slot * 4 + 2] = rank
+    slots[slot * 4 + 3] = result
+  }
+
+  /** The index of a pair's merge, for `rankAt` and `resultAt`; -1 if there is none. */
+  find(left: number, right: number): number {
+    const slots = this.#slots
+    const mask = this.#mask
+    let slot = hash(left, right) & mask
+    for (;;) {
+      const at = slot * 4
+      if (slots[at] === left && slots[at + 1] === right) return at
+      if (slots[at] === EMPTY) return -1
+      slot = (slot + 1) & mask
+    }
+  }
+
+  rankAt(index: number): number {
+    return this.#slots[index + 2]
+  }
+
+  resultAt(index: number): number {
+    return this.#slots[index + 3]
+  }
+}
+
+const hash = (left: number, right: number): number => {
+  let h = Math.imul(left, 0x9e3779b1) ^ Math.imul(right, 0x85ebca6b)
+  h ^= h >>> 15
+  h = Math.imul(h, 0x2c1b3c6d)
+  return h ^ (h >>> 13)
+}
+
 /** A binary min-heap of numbers. */
 class Heap {
-  #keys: Float64Array
+  #keys: Float64Array<ArrayBuffer>
   #count = 0
 
   constructor(capacity: number) {
@@ -136,11 +188,7 @@ class Heap {
   }
 
   push(key: number): void {
-    if (this.#count === this.#keys.length) {
-      const bigger = new Float64Array(this.#count * 2)
-      bigger.set(this.#keys)
-      this.#keys = bigger
-    }
+    if (this.#count === this.#keys.length) this.#keys = larger(this.#keys, this.#count * 2)
     const keys = this.#keys
     let at = this.#count++
     while (at > 0) {

@@ -1,5 +1,6 @@
 // The interface of tokenizer models: a vocabulary, and the split of a word into its tokens.
-import { type Fields, integer, isObject, type JsonObject, throwInvalid } from '../fields.ts'
+import { DataError } from '../../core/index.ts'
+import { integer, isObject, type JsonObject, throwInvalid } from '../fields.ts'
 
 /** Output of `Model.tokenize`: parallel arrays; starts and ends are UTF-16 offsets in the word. */
 export interface TokenSink {
@@ -30,18 +31,15 @@ export interface Model {
   files(): Record<string, string>
 }
 
-/** A model type of tokenizer.json. */
-export interface ModelDefinition {
-  /** `type` in tokenizer.json. */
-  type: string
-  read(fields: Fields): Model
-}
-
-/** Declares a model type. */
-export const defineModel = (definition: ModelDefinition): ModelDefinition => definition
-
 /** An empty token sink. */
 export const createTokenSink = (): TokenSink => ({ ids: [], starts: [], ends: [], names: new Map() })
+
+/** Appends a token to a sink. */
+export const putToken = (sink: TokenSink, id: number, start: number, end: number): void => {
+  sink.ids.push(id)
+  sink.starts.push(start)
+  sink.ends.push(end)
+}
 
 /** A tokenizer's vocabulary: token to id and id to token. */
 export class Vocabulary {
@@ -87,6 +85,13 @@ export abstract class VocabularyModel implements Model {
 
   entries(): Iterable<[string, number]> {
     return this.vocabulary.ordered()
+  }
+
+  protected unknownId(token: string): number {
+    const id = this.vocabulary.ids.get(token)
+    if (id === undefined)
+      throw new DataError(`The unknown token ${JSON.stringify(token)} is not in the vocabulary: add it.`)
+    return id
   }
 
   abstract tokenize(word: string, sink: TokenSink): void

@@ -2,20 +2,20 @@
 // Independent of the normalizer and the pre-tokenizer.
 // @source Kudo 2018 (subword regularization); ties and unknown characters as in SentencePiece
 import { DataError } from '../../core/index.ts'
-import { type Fields, type JsonObject, throwInvalid } from '../fields.ts'
-import { defineModel, type Model, type TokenSink } from './model.ts'
-import { UnitTrie } from './unit-trie.ts'
+import type { ComponentType } from '../components.ts'
+import { type JsonObject, throwInvalid } from '../fields.ts'
+import { type Model, putToken, type TokenSink } from './model.ts'
 
 const UNKNOWN_PENALTY = 10
 
 /** Options of a Unigram model, named as in tokenizer.json. */
-export interface UnigramOptions {
+interface UnigramOptions {
   unkId?: number
   byteFallback?: boolean
 }
 
 /** A Unigram model: tokens with their log-probabilities; the id of a token is its index. */
-export class Unigram implements Model {
+class Unigram implements Model {
   readonly #ids = new Map<string, number>()
   readonly #scoreOf: Float64Array
   readonly #trie: UnitTrie
@@ -26,7 +26,7 @@ export class Unigram implements Model {
   readonly #vocabulary: readonly (readonly [token: string, score: number])[]
   readonly #options: UnigramOptions
 
-  constructor(vocabulary: readonly (readonly [token: string, score: number])[], options: UnigramOptions = {}) {
+  constructor(vocabulary: readonly (readonly [token: string, score: number])[], options: UnigramOptions) {
     this.#vocabulary = vocabulary
     this.#options = options
 
@@ -133,7 +133,7 @@ export class Unigram implements Model {
         this.#ids.get(`<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`),
       )
       if (bytes.every((byte) => byte !== undefined)) {
-        for (const byte of bytes) put(sink, byte, start, end)
+        for (const byte of bytes) putToken(sink, byte, start, end)
         return
       }
     }
@@ -141,7 +141,7 @@ export class Unigram implements Model {
       id = this.#unknownId()
       sink.names.set(sink.ids.length, text)
     }
-    put(sink, id, start, end)
+    putToken(sink, id, start, end)
   }
 
   #unknownId(): number {
@@ -170,25 +170,73 @@ export class Unigram implements Model {
   }
 }
 
-const put = (sink: TokenSink, id: number, start: number, end: number): void => {
-  sink.ids.push(id)
-  sink.starts.push(start)
-  sink.ends.push(end)
+const EMPTY = -1
+
+/** A map from strings to non-negative integers, searched one UTF-16 unit at a time. */
+class UnitTrie {
+  readonly #slots: Int32Array // node, unit, child
+  readonly #values: Int32Array
+  readonly #mask: number
+  #nodes = 1
+
+  /** Allocates space for strings of `units` UTF-16 units in total. */
+  constructor(units: number) {
+    let capacity = 16
+    while (capacity < units * 2) capacity *= 2
+    this.#slots = new Int32Array(capacity * 3).fill(EMPTY)
+    this.#values = new Int32Array(units + 1).fill(EMPTY)
+    this.#mask = capacity - 1
+  }
+
+  add(text: string, value: number): void {
+    let node = 0
+    for (let i = 0; i < text.length; i++) {
+      const unit = text.charCodeAt(i)
+      const at = this.#find(node, unit)
+      if (this.#slots[at] === EMPTY) {
+        this.#slots[at] = node
+        this.#slots[at + 1] = unit
+        this.#slots[at + 2] = this.#nodes++
+      }
+      node = this.#slots[at + 2]
+    }
+    this.#values[node] = value
+  }
+
+  /** The child of `node` (0 is the root) for `unit`; -1 if there is none. */
+  step(node: number, unit: number): number {
+    return this.#slots[this.#find(node, unit) + 2]
+  }
+
+  /** The value of the string that ends at `node`; -1 if none ends there. */
+  valueAt(node: number): number {
+    return this.#values[node]
+  }
+
+  #find(node: number, unit: number): number {
+    const slots = this.#slots
+    const mask = this.#mask
+    let h = Math.imul(node, 0x9e3779b1) ^ Math.imul(unit, 0x85ebca6b)
+    h ^= h >>> 15
+    let slot = h & mask
+    for (;;) {
+      const at = slot * 3
+      if (slots[at] === EMPTY || (slots[at] === node && slots[at + 1] === unit)) return at
+      slot = (slot + 1) & mask
+    }
+  }
 }
 
-/** The Unigram model type. */
-export const unigram = defineModel({
-  type: 'Unigram',
-  read(fields: Fields) {
-    const where = fields.at('vocab')
-    const vocabulary = fields.list('vocab').map((item, i): [string, number] => {
-      if (Array.isArray(item) && item.length === 2 && typeof item[0] === 'string' && Number.isFinite(item[1]))
-        return [item[0], item[1] as number]
-      return throwInvalid('a token and its score', `${where}[${i}]`, item)
-    })
-    const unkId = fields.has('unk_id') ? fields.integer('unk_id') : undefined
-    if (unkId !== undefined && unkId >= vocabulary.length)
-      throwInvalid(`an id below ${vocabulary.length}`, fields.at('unk_id'), unkId)
-    return new Unigram(vocabulary, { unkId, byteFallback: fields.boolean('byte_fallback', false) })
-  },
-})
+/** Reads a Unigram model. */
+export const unigram: ComponentType<Model> = (fields) => {
+  const where = fields.at('vocab')
+  const vocabulary = fields.list('vocab').map((item, i): [string, number] => {
+    if (Array.isArray(item) && item.length === 2 && typeof item[0] === 'string' && Number.isFinite(item[1]))
+      return [item[0], item[1] as number]
+    return throwInvalid('a token and its score', `${where}[${i}]`, item)
+  })
+  const unkId = fields.has('unk_id') ? fields.integer('unk_id') : undefined
+  if (unkId !== undefined && unkId >= vocabulary.length)
+    throwInvalid(`an id below ${vocabulary.length}`, fields.at('unk_id'), unkId)
+  return new Unigram(vocabulary, { unkId, byteFallback: fields.boolean('byte_fallback', false) })
+}

@@ -1,5 +1,4 @@
 // The interface of normalizers.
-import type { Fields } from '../fields.ts'
 import type { AlignedPiece } from '../text.ts'
 
 /** Whether a piece of text is at the start or at the end of its segment (the text between two added tokens). */
@@ -28,14 +27,3 @@ export interface Normalizer {
   /** 'end' if the end of a segment is normalized differently from other places. */
   readonly dependsOn?: 'end'
 }
-
-/** A normalizer type of tokenizer.json. */
-export interface NormalizerDefinition {
-  /** `type` in tokenizer.json. */
-  type: string
-  /** Reads the JSON form; `nested` reads a normalizer inside it. */
-  read(fields: Fields, nested: (value: unknown, where: string) => Normalizer): Normalizer
-}
-
-/** Declares a normalizer type. */
-export const defineNormalizer = (definition: NormalizerDefinition): NormalizerDefinition => definition

@@ -1,9 +1,10 @@
 // The normalization rules of SentencePiece models: a double-array trie over UTF-8 bytes whose values point into a list
 // of replacements. Every read is bounds-checked, because the table comes from a file.
 // @source Kudo and Richardson 2018 (SentencePiece); the double array is that of Darts-clone
+import type { ComponentType } from '../components.ts'
 import { throwInvalid } from '../fields.ts'
-import { checkExpansion, maxExpandedLength } from '../growth.ts'
-import { defineNormalizer, type Normalizer } from './normalizer.ts'
+import { checkExpansion, maxExpandedLength } from '../pattern.ts'
+import type { Normalizer } from './normalizer.ts'
 
 const MAX_TABLE = 16 * 1024 * 1024
 const MAX_CLUSTER_BYTES = 6
@@ -99,53 +100,50 @@ const walk = (map: CharacterMap, text: string, put: (old: string, replacement: s
 }
 
 /** The precompiled rules of a SentencePiece model. */
-export const precompiled = defineNormalizer({
-  type: 'Precompiled',
-  read(fields): Normalizer {
-    const table = fields.string('precompiled_charsmap', '')
-    if (table.length > MAX_TABLE)
-      throwInvalid('a table of at most 16 MiB', fields.at('precompiled_charsmap'), `${table.length} characters`)
-    // Some files have an empty table: no rules.
-    if (table === '') return { normalize: (text) => text, align: () => {}, safeSplitBefore: (lead) => lead }
-    const map = new CharacterMap(Buffer.from(table, 'base64'), fields.at('precompiled_charsmap'))
-    const keepsAscii = [...Array(95).keys()].every((i) => {
-      const character = String.fromCharCode(32 + i)
-      return (map.transform(character) ?? character) === character
-    })
-    return {
-      normalize(text) {
-        if (keepsAscii && ALL_SIMPLE.test(text)) return text
-        const limit = maxExpandedLength(text.length)
-        let result = ''
-        walk(map, text, (old, replacement) => {
-          result += replacement ?? old
-          if (result.length > limit) checkExpansion(text.length, result.length, fields.where)
-        })
-        return result
-      },
-      align(piece) {
-        const characters: string[] = []
-        const changes: number[] = []
-        const limit = maxExpandedLength(piece.text.length)
-        let modified = false
-        walk(map, piece.text, (old, replacement) => {
-          if (replacement === undefined) {
-            characters.push(old)
-            changes.push(0)
-            return
-          }
-          modified = true
-          const added = [...replacement]
-          const difference = added.length - [...old].length
-          characters.push(...added)
-          changes.push(...added.map((_, i) => (i >= added.length - difference ? 1 : 0)))
-          if (characters.length > limit) checkExpansion(piece.text.length, characters.length, fields.where)
-          // As in the crate, removed characters are counted on the last character written, even if that is earlier.
-          if (difference < 0 && changes.length > 0) changes[changes.length - 1] += difference
-        })
-        if (modified) piece.transform(characters, changes)
-      },
-      safeSplitBefore: (lead) => ((map.transform(lead) ?? lead) === lead ? lead : undefined),
-    }
-  },
-})
+export const precompiled: ComponentType<Normalizer> = (fields) => {
+  const table = fields.string('precompiled_charsmap', '')
+  if (table.length > MAX_TABLE)
+    throwInvalid('a table of at most 16 MiB', fields.at('precompiled_charsmap'), `${table.length} characters`)
+  // Some files have an empty table: no rules.
+  if (table === '') return { normalize: (text) => text, align: () => {}, safeSplitBefore: (lead) => lead }
+  const map = new CharacterMap(Buffer.from(table, 'base64'), fields.at('precompiled_charsmap'))
+  const keepsAscii = [...Array(95).keys()].every((i) => {
+    const character = String.fromCharCode(32 + i)
+    return (map.transform(character) ?? character) === character
+  })
+  return {
+    normalize(text) {
+      if (keepsAscii && ALL_SIMPLE.test(text)) return text
+      const limit = maxExpandedLength(text.length)
+      let result = ''
+      walk(map, text, (old, replacement) => {
+        result += replacement ?? old
+        if (result.length > limit) checkExpansion(text.length, result.length, fields.where)
+      })
+      return result
+    },
+    align(piece) {
+      const characters: string[] = []
+      const changes: number[] = []
+      const limit = maxExpandedLength(piece.text.length)
+      let modified = false
+      walk(map, piece.text, (old, replacement) => {
+        if (replacement === undefined) {
+          characters.push(old)
+          changes.push(0)
+          return
+        }
+        modified = true
+        const added = [...replacement]
+        const difference = added.length - [...old].length
+        characters.push(...added)
+        changes.push(...added.map((_, i) => (i >= added.length - difference ? 1 : 0)))
+        if (characters.length > limit) checkExpansion(piece.text.length, characters.length, fields.where)
+        // As in the crate, removed characters are counted on the last character written, even if that is earlier.
+        if (difference < 0 && changes.length > 0) changes[changes.length - 1] += difference
+      })
+      if (modified) piece.transform(characters, changes)
+    },
+    safeSplitBefore: (lead) => ((map.transform(lead) ?? lead) === lead ? lead : undefined),
+  }
+}

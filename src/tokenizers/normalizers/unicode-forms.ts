@@ -1,17 +1,33 @@
 // The four Unicode normalization forms with alignment to the original text. V8 computes the forms; the alignment
 // follows the Rust crate step by step, so that offsets are equal.
 // @source Unicode Standard Annex 15
+import type { Normalizer } from './normalizer.ts'
 
-/** A Unicode normalization form. */
-export type Form = 'NFC' | 'NFD' | 'NFKC' | 'NFKD'
+const ALL_BELOW_300 = /^[\0-\u02ff]*$/
+const ALL_ASCII = /^[\0-\x7f]*$/
 
-/** The characters of the normalized text and their changes, as arguments of `AlignedPiece.transform`. */
-export const normalizeWithChanges = (text: string, form: Form): { characters: string[]; changes: number[] } => {
-  const compatible = form === 'NFKC' || form === 'NFKD'
-  const decomposed = decompose(text, compatible ? 'NFKD' : 'NFD')
-  return form === 'NFC' || form === 'NFKC' ? compose(decomposed) : decomposed
+/** The normalizer of a form. */
+export const unicodeForm = (form: 'NFC' | 'NFD' | 'NFKC' | 'NFKD'): Normalizer => {
+  const composes = form === 'NFC' || form === 'NFKC'
+  // Text of these characters only is already in the form.
+  const unchanged = form === 'NFC' ? ALL_BELOW_300 : ALL_ASCII
+  const normalize = (text: string) => (unchanged.test(text) ? text : text.normalize(form))
+  return {
+    normalize,
+    align(piece) {
+      if (normalize(piece.text) === piece.text) return
+      const decomposed = decompose(piece.text, form === 'NFC' || form === 'NFD' ? 'NFD' : 'NFKD')
+      const { characters, changes } = composes ? compose(decomposed) : decomposed
+      piece.transform(characters, changes)
+    },
+    // A space and `▁` never compose with the characters before them.
+    safeSplitBefore: (lead) => (lead === ' ' || lead === '▁' ? lead : undefined),
+    // Composition could join ASCII punctuation with a combining mark after it; decomposition cannot.
+    splitsSafelyAtAscii: !composes,
+  }
 }
 
+/** The characters of the normalized text and their changes, as arguments of `AlignedPiece.transform`. */
 interface Changes {
   characters: string[]
   changes: number[]

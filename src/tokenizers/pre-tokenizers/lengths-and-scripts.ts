@@ -1,34 +1,32 @@
 // Pre-tokenizers that split after a fixed number of characters, or where the script of the text changes.
+import type { ComponentType } from '../components.ts'
 import { throwInvalid } from '../fields.ts'
 import type { Piece } from '../text.ts'
 import { codeRanges } from '../unicode.ts'
-import { definePreTokenizer } from './pre-tokenizer.ts'
+import type { PreTokenizer } from './pre-tokenizer.ts'
 
 /** Splits after every `length` characters. */
-export const fixedLength = definePreTokenizer({
-  type: 'FixedLength',
-  read(fields) {
-    const length = fields.integer('length', 5)
-    if (length === 0) throwInvalid('at least 1', fields.at('length'), length)
-    return {
-      split: (pieces) =>
-        pieces.flatMap((piece) => {
-          const parts: (typeof piece)[] = []
-          let start = 0
-          let at = 0
-          let count = 0
-          for (const character of piece.text) {
-            at += character.length
-            if (++count % length === 0 || at === piece.text.length) {
-              parts.push(piece.slice(start, at) as typeof piece)
-              start = at
-            }
+export const fixedLength: ComponentType<PreTokenizer> = (fields) => {
+  const length = fields.integer('length', 5)
+  if (length === 0) throwInvalid('at least 1', fields.at('length'), length)
+  return {
+    split: (pieces) =>
+      pieces.flatMap((piece) => {
+        const parts: (typeof piece)[] = []
+        let start = 0
+        let at = 0
+        let count = 0
+        for (const character of piece.text) {
+          at += character.length
+          if (++count % length === 0 || at === piece.text.length) {
+            parts.push(piece.slice(start, at) as typeof piece)
+            start = at
           }
-          return parts
-        }),
-    }
-  },
-})
+        }
+        return parts
+      }),
+  }
+}
 
 const ANY = 'Any'
 // Common scripts, tried first.
@@ -74,25 +72,22 @@ const otherScript = (character: string): string =>
   OTHER_SCRIPTS.find((name) => new RegExp(`^\\p{Script=${name}}$`, 'u').test(character)) ?? ANY
 
 /** Splits where the Unicode script changes; Hiragana, Katakana and Han count as one script. */
-export const unicodeScripts = definePreTokenizer({
-  type: 'UnicodeScripts',
-  read: () => ({
-    split: <P extends Piece>(pieces: readonly P[]) =>
-      pieces.flatMap((piece) => {
-        const starts: number[] = []
-        let last: string | undefined
-        let at = 0
-        for (const character of piece.text) {
-          const script = scriptOf(character)
-          if (script !== ANY) {
-            if (last !== script) starts.push(at)
-            last = script
-          }
-          at += character.length
+export const unicodeScripts: ComponentType<PreTokenizer> = () => ({
+  split: <P extends Piece>(pieces: readonly P[]) =>
+    pieces.flatMap((piece) => {
+      const starts: number[] = []
+      let last: string | undefined
+      let at = 0
+      for (const character of piece.text) {
+        const script = scriptOf(character)
+        if (script !== ANY) {
+          if (last !== script) starts.push(at)
+          last = script
         }
-        starts.push(piece.text.length)
-        // Text before the first character with a script is dropped, as in the crate.
-        return starts.slice(1).map((end, i) => piece.slice(starts[i], end) as P)
-      }),
-  }),
+        at += character.length
+      }
+      starts.push(piece.text.length)
+      // Text before the first character with a script is dropped, as in the crate.
+      return starts.slice(1).map((end, i) => piece.slice(starts[i], end) as P)
+    }),
 })

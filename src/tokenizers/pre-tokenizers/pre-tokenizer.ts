@@ -1,5 +1,4 @@
 // The interface of pre-tokenizers, and the split of a piece at the matches of a pattern.
-import type { Fields } from '../fields.ts'
 import type { Piece, Span } from '../text.ts'
 import type { Scanner } from './scanner.ts'
 
@@ -20,17 +19,6 @@ export interface PreTokenizer {
   /** True if ASCII punctuation is always a word of its own and ASCII white space splits and is removed. */
   readonly isolatesAscii?: boolean
 }
-
-/** A pre-tokenizer type of tokenizer.json. */
-export interface PreTokenizerDefinition {
-  /** `type` in tokenizer.json. */
-  type: string
-  /** Reads the JSON form; `nested` reads a pre-tokenizer inside it. */
-  read(fields: Fields, nested: (value: unknown, where: string) => PreTokenizer): PreTokenizer
-}
-
-/** Declares a pre-tokenizer type. */
-export const definePreTokenizer = (definition: PreTokenizerDefinition): PreTokenizerDefinition => definition
 
 /** What a split does with the matches of its pattern. */
 export const BEHAVIORS = ['Removed', 'Isolated', 'MergedWithPrevious', 'MergedWithNext', 'Contiguous'] as const

@@ -1,10 +1,11 @@
 // Scanners find the end of each word in an array of UTF-16 units. They dominate the time of encoding, so the patterns
 // of well-known tokenizers are hand-written; tests compare each with its regular expression.
 // @source the patterns: GPT-2's encoder, Llama 3's and Qwen 2's tokenizer.json
+
+import { PUBLISHED_PATTERNS } from '../oniguruma.ts'
 import type { Pattern } from '../pattern.ts'
-import { PUBLISHED_PATTERNS } from '../published-patterns.ts'
 import type { Span } from '../text.ts'
-import { classAt, classOfUnit, LETTER, NUMBER, WHITE_SPACE } from '../unicode.ts'
+import { classAt, classOf, LETTER, NUMBER, WHITE_SPACE } from '../unicode.ts'
 
 /** Finds word boundaries. */
 export interface Scanner {
@@ -33,7 +34,7 @@ const run = (units: Uint16Array, start: number, limit: number, kind: number): nu
   while (at < limit) {
     const unit = units[at]
     if (unit < 0xd800 || unit > 0xdfff) {
-      if ((classOfUnit(unit) & KIND) !== kind) break
+      if ((classOf(unit) & KIND) !== kind) break
       at++
     } else {
       if ((classAt(units, at, limit) & KIND) !== kind) break

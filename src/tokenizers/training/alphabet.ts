@@ -1,8 +1,8 @@
 // The initial vocabulary of training: special tokens and single bytes or characters, and the words in these symbols.
 import { BYTE_ALPHABET } from '../byte-level.ts'
-import { codePointAt, sequenceLength } from './character-classes.ts'
 import type { TokenList } from './learn-merges.ts'
 import type { SymbolWords } from './pair-store.ts'
+import { codePointAt, sequenceLength } from './scanners.ts'
 import type { WordTableData } from './word-table.ts'
 
 /** Options of `startVocabulary`. */

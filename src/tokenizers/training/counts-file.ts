@@ -104,15 +104,8 @@ const readHeader = (text: string, path: string, required: PreTokenization): Head
       1,
     )
   }
-  const { preTokenizer, normalizer, lowercase, addPrefixSpace } = required
-  const expected = JSON.stringify({ preTokenizer, normalizer, lowercase, addPrefixSpace })
-  const saved = (header.preTokenization ?? {}) as PreTokenization
-  const got = JSON.stringify({
-    preTokenizer: saved.preTokenizer,
-    normalizer: saved.normalizer,
-    lowercase: saved.lowercase,
-    addPrefixSpace: saved.addPrefixSpace,
-  })
+  const expected = settingsText(required)
+  const got = settingsText(header.preTokenization ?? {})
   if (got !== expected) {
     throw new DataError(
       `Expected counts made with ${expected}, got ${got}. Use the same pre-tokenizer and normalizer options for both.`,
@@ -122,6 +115,9 @@ const readHeader = (text: string, path: string, required: PreTokenization): Head
   }
   return header as Header
 }
+
+const settingsText = ({ preTokenizer, normalizer, lowercase, addPrefixSpace }: Partial<PreTokenization>): string =>
+  JSON.stringify({ preTokenizer, normalizer, lowercase, addPrefixSpace })
 
 const addLine = (text: string, path: string, line: number, table: WordTable): void => {
   const tab = text.indexOf('\t')

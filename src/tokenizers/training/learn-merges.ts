@@ -1,7 +1,7 @@
 // The training loop of byte-pair encoding: repeatedly merges the best adjacent pair of symbols, by frequency or by
 // likelihood. Independent of files and of pre-tokenization.
+import { larger } from '../larger.ts'
 import { PairStore, type SymbolWords } from './pair-store.ts'
-import { PriorityQueue } from './priority-queue.ts'
 
 /** Score of a pair ab: `frequency` count(ab), or `likelihood` count(ab) / (count(a) · count(b)). */
 export type MergeScore = 'frequency' | 'likelihood'
@@ -37,7 +37,7 @@ export const learnMerges = (words: SymbolWords, list: TokenList, options: LearnM
   if (tokens.length >= vocabSize) return merges
   const symbolCounts = score === 'likelihood' ? countSymbols(words, vocabSize) : undefined
   const pairs = new PairStore(words, (symbol) => lengths[symbol], maxTokenLength)
-  const queue = symbolCounts === undefined ? new FrequencyQueue(pairs) : new LikelihoodQueue(pairs, symbolCounts)
+  const queue = symbolCounts === undefined ? new MergeQueue(pairs) : new LikelihoodQueue(pairs, symbolCounts)
   const least = Math.max(1, minFrequency)
   for (let pair = 0; pair < pairs.size; pair++) if (pairs.count[pair] >= least) queue.enqueue(pair)
   while (tokens.length < vocabSize) {
@@ -75,95 +75,82 @@ const countSymbols = (words: SymbolWords, size: number): Float64Array => {
 }
 
 /** Pairs by count. */
-class FrequencyQueue {
-  readonly #queue: PriorityQueue
-  readonly #pairs: PairStore
+class MergeQueue {
+  protected readonly pairs: PairStore
+  protected readonly queue: PriorityQueue
 
   constructor(pairs: PairStore) {
-    this.#pairs = pairs
+    this.pairs = pairs
+    this.queue = new PriorityQueue((a, b) => precedes(pairs, a, b))
+  }
 
-    this.#queue = new PriorityQueue((a, b) => precedes(pairs, a, b))
+  protected scoreOf(pair: number): number {
+    return this.pairs.count[pair]
   }
 
   enqueue(pair: number): void {
-    this.#queue.push(pair, this.#pairs.count[pair])
+    this.queue.push(pair, this.scoreOf(pair))
   }
 
-  /** The best pair, or -1. Pairs whose count has fallen since they were queued are queued again. */
+  /**
+   * The best pair, or -1. Pairs whose score has fallen since they were queued are queued again; one whose score has risen
+   * was queued again at that time.
+   */
   take(least: number): number {
     for (;;) {
-      const pair = this.#queue.pop()
+      const pair = this.queue.pop()
       if (pair < 0) return -1
-      const count = this.#pairs.count[pair]
-      if (count === this.#queue.poppedScore) return pair
-      if (count >= least && count < this.#queue.poppedScore) this.#queue.push(pair, count)
+      if (this.pairs.count[pair] < least) continue
+      const score = this.scoreOf(pair)
+      if (score === this.queue.poppedScore) return pair
+      if (score < this.queue.poppedScore) this.queue.push(pair, score)
     }
   }
 
   merged(_left: number, _right: number, _id: number, _times: number, least: number): void {
-    for (const pair of this.#pairs.raised) if (this.#pairs.count[pair] >= least) this.enqueue(pair)
+    for (const pair of this.pairs.raised) if (this.pairs.count[pair] >= least) this.enqueue(pair)
   }
 }
 
 /** Pairs by likelihood. */
-class LikelihoodQueue {
-  readonly #queue: PriorityQueue
+class LikelihoodQueue extends MergeQueue {
   readonly #withSymbol: number[][] = []
   #known = 0
-  readonly #pairs: PairStore
   readonly #symbolCounts: Float64Array
 
   constructor(pairs: PairStore, symbolCounts: Float64Array) {
-    this.#pairs = pairs
+    super(pairs)
     this.#symbolCounts = symbolCounts
-
-    this.#queue = new PriorityQueue((a, b) => precedes(pairs, a, b))
     this.#indexNewPairs()
   }
 
-  enqueue(pair: number): void {
-    this.#queue.push(pair, this.#scoreOf(pair))
+  protected override scoreOf(pair: number): number {
+    const { pairs } = this
+    const symbolCounts = this.#symbolCounts
+    return pairs.count[pair] / (symbolCounts[pairs.left[pair]] * symbolCounts[pairs.right[pair]])
   }
 
-  take(least: number): number {
-    for (;;) {
-      const pair = this.#queue.pop()
-      if (pair < 0) return -1
-      if (this.#pairs.count[pair] < least) continue
-      const score = this.#scoreOf(pair)
-      if (score === this.#queue.poppedScore) return pair
-      // A pair whose score has risen was queued again at that time.
-      if (score < this.#queue.poppedScore) this.#queue.push(pair, score)
-    }
-  }
-
-  merged(left: number, right: number, id: number, times: number, least: number): void {
-    const pairs = this.#pairs
+  override merged(left: number, right: number, id: number, times: number, least: number): void {
+    const { pairs, queue } = this
     const symbolCounts = this.#symbolCounts
     symbolCounts[left] -= times
     symbolCounts[right] -= times
     symbolCounts[id] += times
     this.#indexNewPairs()
     // Both symbols now occur less often, so every pair with one of them scores higher.
-    if (this.#queue.size > 1 << 20 && this.#queue.size > 4 * pairs.size) {
-      this.#queue.clear()
+    if (queue.size > 1 << 20 && queue.size > 4 * pairs.size) {
+      queue.clear()
       for (let pair = 0; pair < pairs.size; pair++) if (pairs.count[pair] >= least) this.enqueue(pair)
       return
     }
-    for (const pair of pairs.raised) if (pairs.count[pair] >= least) this.enqueue(pair)
+    super.merged(left, right, id, times, least)
     for (const symbol of left === right ? [left] : [left, right]) {
       for (const pair of this.#withSymbol[symbol]) if (pairs.count[pair] >= least) this.enqueue(pair)
     }
   }
 
-  #scoreOf(pair: number): number {
-    const pairs = this.#pairs
-    const symbolCounts = this.#symbolCounts
-    return pairs.count[pair] / (symbolCounts[pairs.left[pair]] * symbolCounts[pairs.right[pair]])
-  }
-
   #indexNewPairs(): void {
-    const pairs = this.#pairs
+    const { pairs } = this
     const withSymbol = this.#withSymbol
     for (; this.#known < pairs.size; this.#known++) {
       const left = pairs.left[this.#known]
@@ -176,3 +163,70 @@ class LikelihoodQueue {
 
 const precedes = (pairs: PairStore, a: number, b: number): boolean =>
   pairs.left[a] !== pairs.left[b] ? pairs.left[a] < pairs.left[b] : pairs.right[a] < pairs.right[b]
+
+/** A priority queue, highest score first; items of equal score are ordered by `precedes`. */
+class PriorityQueue {
+  size = 0
+  /** The score with which the item of the last `pop` was pushed. */
+  poppedScore = 0
+  #items = new Int32Array(1 << 12)
+  #scores = new Float64Array(1 << 12)
+  readonly #precedes: (a: number, b: number) => boolean
+
+  constructor(precedes: (a: number, b: number) => boolean) {
+    this.#precedes = precedes
+  }
+
+  push(item: number, score: number): void {
+    if (this.size === this.#items.length) {
+      this.#items = larger(this.#items, this.size * 2)
+      this.#scores = larger(this.#scores, this.size * 2)
+    }
+    let at = this.size++
+    while (at > 0) {
+      const parent = (at - 1) >> 1
+      if (!this.#before(score, item, this.#scores[parent], this.#items[parent])) break
+      this.#scores[at] = this.#scores[parent]
+      this.#items[at] = this.#items[parent]
+      at = parent
+    }
+    this.#scores[at] = score
+    this.#items[at] = item
+  }
+
+  /** Removes and returns the first item; -1 if the queue is empty. */
+  pop(): number {
+    if (this.size === 0) return -1
+    const first = this.#items[0]
+    this.poppedScore = this.#scores[0]
+    const last = --this.size
+    const item = this.#items[last]
+    const score = this.#scores[last]
+    let at = 0
+    for (;;) {
+      let child = 2 * at + 1
+      if (child >= last) break
+      if (
+        child + 1 < last &&
+        this.#before(this.#scores[child + 1], this.#items[child + 1], this.#scores[child], this.#items[child])
+      ) {
+        child++
+      }
+      if (!this.#before(this.#scores[child], this.#items[child], score, item)) break
+      this.#scores[at] = this.#scores[child]
+      this.#items[at] = this.#items[child]
+      at = child
+    }
+    this.#scores[at] = score
+    this.#items[at] = item
+    return first
+  }
+
+  clear(): void {
+    this.size = 0
+  }
+
+  #before(scoreA: number, a: number, scoreB: number, b: number): boolean {
+    return scoreA !== scoreB ? scoreA > scoreB : this.#precedes(a, b)
+  }
+}

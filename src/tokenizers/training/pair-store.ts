@@ -1,5 +1,6 @@
 // Words as sequences of symbols, with the count and the positions of every adjacent pair, updated while pairs are
 // merged. Independent of the choice of merges.
+import { larger } from '../larger.ts'
 
 /** Distinct words: word `w` is `symbols[ends[w - 1] ?? 0 .. ends[w])` and occurs `counts[w]` times. */
 export interface SymbolWords {
@@ -9,12 +10,6 @@ export interface SymbolWords {
 }
 
 const NONE = -1
-
-const longer = <A extends Int32Array | Float64Array>(array: A, length: number): A => {
-  const grown = new (array.constructor as new (length: number) => A)(length)
-  grown.set(array)
-  return grown
-}
 
 /** The adjacent pairs of symbols in a set of words. A pair is identified by its index, which never changes. */
 export class PairStore {
@@ -133,8 +128,8 @@ export class PairStore {
     const head = this.#first[pair]
     if (head !== NONE && this.#listedWord[head] === word) return
     if (this.#listed === this.#listedWord.length) {
-      this.#listedWord = longer(this.#listedWord, this.#listed * 2)
-      this.#listedNext = longer(this.#listedNext, this.#listed * 2)
+      this.#listedWord = larger(this.#listedWord, this.#listed * 2)
+      this.#listedNext = larger(this.#listedNext, this.#listed * 2)
     }
     this.#listedWord[this.#listed] = word
     this.#listedNext[this.#listed] = head
@@ -143,11 +138,11 @@ export class PairStore {
 
   #addPair(a: number, b: number, slot: number): number {
     if (this.size === this.left.length) {
-      this.left = longer(this.left, this.size * 2)
-      this.right = longer(this.right, this.size * 2)
-      this.count = longer(this.count, this.size * 2)
-      this.#raisedIn = longer(this.#raisedIn, this.size * 2)
-      this.#first = longer(this.#first, this.size * 2).fill(NONE, this.size)
+      this.left = larger(this.left, this.size * 2)
+      this.right = larger(this.right, this.size * 2)
+      this.count = larger(this.count, this.size * 2)
+      this.#raisedIn = larger(this.#raisedIn, this.size * 2)
+      this.#first = larger(this.#first, this.size * 2).fill(NONE, this.size)
     }
     const pair = this.size++
     this.left[pair] = a

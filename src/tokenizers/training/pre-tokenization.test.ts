@@ -4,7 +4,6 @@ import { fromByteLevel } from '../byte-level.ts'
 import { readNormalizer, WHOLE_SEGMENT } from '../normalizers/index.ts'
 import { GPT2_PATTERN, readPreTokenizer } from '../pre-tokenizers/index.ts'
 import { PlainPiece } from '../text.ts'
-import { wellFormed } from '../unicode.ts'
 import { createWordReader, type PreTokenization, preTokenizerNames } from './pre-tokenization.ts'
 import { WordTable, wordText } from './word-table.ts'
 
@@ -94,7 +93,7 @@ const awkward = fc.constantFrom(
 )
 const anyText = fc
   .array(fc.oneof({ weight: 4, arbitrary: awkward }, fc.string({ unit: 'binary', maxLength: 4 })), { maxLength: 24 })
-  .map((parts) => wellFormed(parts.join('')))
+  .map((parts) => parts.join('').toWellFormed())
 
 describe('words counted for training are the words of the encoder', () => {
   for (const preTokenizer of preTokenizerNames) {

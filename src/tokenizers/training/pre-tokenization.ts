@@ -9,7 +9,7 @@ import type { WordTable } from './word-table.ts'
 /** A pre-tokenizer that training supports. */
 export type PreTokenizerName = 'gpt2' | 'llama3' | 'bert' | 'metaspace'
 /** A Unicode normalization form, or none. */
-export type NormalizerName = 'none' | 'nfc' | 'nfd' | 'nfkc' | 'nfkd'
+type NormalizerName = 'none' | 'nfc' | 'nfd' | 'nfkc' | 'nfkd'
 
 /** The settings that decide the words. Word counts can be added only if these are equal. */
 export interface PreTokenization {

@@ -1,5 +1,6 @@
 // Finds the substrings that occur at least twice in a set of words, by a suffix array. Only right-maximal substrings
 // are returned: those that cannot be extended without losing an occurrence.
+import { larger } from '../larger.ts'
 
 /** Words as sequences of small integers; word `w` is `symbols[ends[w - 1] ?? 0 .. ends[w])`. */
 export interface SymbolText {
@@ -11,9 +12,9 @@ export interface SymbolText {
 export interface RepeatedSubstrings {
   suffixes: Int32Array
   /** Substring `i` is `length[i]` symbols long and occurs at `suffixes[from[i] .. to[i])`. */
-  from: Int32Array
-  to: Int32Array
-  length: Uint8Array
+  from: Int32Array<ArrayBuffer>
+  to: Int32Array<ArrayBuffer>
+  length: Uint8Array<ArrayBuffer>
   size: number
 }
 
@@ -86,16 +87,9 @@ const collect = (
     if (length < 2 || length > maxLength) return
     if (found.size === capacity) {
       capacity *= 2
-      const grow = (old: Int32Array) => {
-        const grown = new Int32Array(capacity)
-        grown.set(old)
-        return grown
-      }
-      found.from = grow(found.from)
-      found.to = grow(found.to)
-      const lengths = new Uint8Array(capacity)
-      lengths.set(found.length)
-      found.length = lengths
+      found.from = larger(found.from, capacity)
+      found.to = larger(found.to, capacity)
+      found.length = larger(found.length, capacity)
     }
     found.from[found.size] = from
     found.to[found.size] = to

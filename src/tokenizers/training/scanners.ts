@@ -1,16 +1,29 @@
 // Split UTF-8 text into the words of a pre-tokenizer and count them, without creating strings. Each scanner equals the
 // regular expression or rule in its docstring.
-import {
-  ASCII_CLASSES,
-  classOf,
-  codePointAt,
-  LETTER,
-  NUMBER,
-  OTHER,
-  SPACE,
-  sequenceLength,
-} from './character-classes.ts'
+import { larger } from '../larger.ts'
+import { LETTER, NUMBER, WHITE_SPACE as SPACE, classOf as unicodeClassOf } from '../unicode.ts'
 import type { WordTable } from './word-table.ts'
+
+/** Class of characters that are neither letters nor numeric nor white space. */
+const OTHER = 0
+
+/** The class of a code point: LETTER, NUMBER, SPACE or OTHER. */
+const classOf = (code: number): number => unicodeClassOf(code) & (LETTER | NUMBER | SPACE)
+
+/** Classes of the first 128 code points. */
+const ASCII_CLASSES = Uint8Array.from({ length: 128 }, (_, code) => classOf(code))
+
+/** Length in bytes of the UTF-8 sequence that starts with `lead`. */
+export const sequenceLength = (lead: number): number => (lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4)
+
+/** The code point at `index`, the start of a well-formed sequence. */
+export const codePointAt = (bytes: Uint8Array, index: number): number => {
+  const lead = bytes[index]
+  if (lead < 0x80) return lead
+  if (lead < 0xe0) return ((lead & 31) << 6) | (bytes[index + 1] & 63)
+  if (lead < 0xf0) return ((lead & 15) << 12) | ((bytes[index + 1] & 63) << 6) | (bytes[index + 2] & 63)
+  return ((lead & 7) << 18) | ((bytes[index + 1] & 63) << 12) | ((bytes[index + 2] & 63) << 6) | (bytes[index + 3] & 63)
+}
 
 /** Adds the words of `bytes[start..end)`, well-formed UTF-8, to `table`, each `count` times. */
 export type Scanner = (bytes: Uint8Array, start: number, end: number, table: WordTable, count: number) => void
@@ -144,11 +157,7 @@ export const bertAsciiScanner = ({ lowercase }: { lowercase: boolean }): Scanner
       const byte = bytes[at]
       const kind = BERT_ASCII[byte]
       if (kind === 3) {
-        if (length === word.length) {
-          const longer = new Uint8Array(length * 2)
-          longer.set(word)
-          word = longer
-        }
+        if (length === word.length) word = larger(word, length * 2)
         word[length++] = lowercase && byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte
       } else if (kind !== 0) {
         if (length > 0) table.add(word, 0, length, count)
@@ -170,11 +179,7 @@ export const metaspaceAsciiScanner = ({ lowercase }: { lowercase: boolean }): Sc
       if (at === end) return
       let length = 3
       for (; at < end && ASCII_CLASSES[bytes[at]] !== SPACE; at++) {
-        if (length === word.length) {
-          const longer = new Uint8Array(length * 2)
-          longer.set(word)
-          word = longer
-        }
+        if (length === word.length) word = larger(word, length * 2)
         const byte = bytes[at]
         word[length++] = lowercase && byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte
       }

@@ -3,6 +3,7 @@
 import { readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ConfigError, writeFolderAtomic } from '../../core/index.ts'
+import { framingJson, specialTokenJson } from '../special-tokens.ts'
 import type { Merge } from './learn-merges.ts'
 import type { PreTokenizationJson } from './pre-tokenization.ts'
 import type { SpecialTokens, TrainingPlan } from './train-options.ts'
@@ -25,20 +26,12 @@ export const tokenizerFiles = (
 ): TokenizerFiles => {
   const tokens = vocabulary.type === 'unigram' ? vocabulary.pieces.map(([piece]) => piece) : vocabulary.tokens
   const idOf = new Map(tokens.map((token, id) => [token, id]))
-  const added = plan.allSpecialTokens.map((content) => ({
-    id: idOf.get(content) as number,
-    content,
-    single_word: false,
-    lstrip: false,
-    rstrip: false,
-    normalized: false,
-    special: true,
-  }))
+  const added = plan.allSpecialTokens.map((content) => ({ content, id: idOf.get(content) as number }))
   const tokenizer = {
     version: '1.0',
     truncation: null,
     padding: null,
-    added_tokens: added.sort((a, b) => a.id - b.id),
+    added_tokens: added.sort((a, b) => a.id - b.id).map(({ id, content }) => specialTokenJson(id, content)),
     normalizer: json.normalizer,
     pre_tokenizer: json.pre_tokenizer,
     post_processor: postProcessor(plan, idOf),
@@ -129,25 +122,10 @@ const vocabularyFiles = (vocabulary: TrainedVocabulary, tokens: string[]): Token
 
 const postProcessor = (plan: TrainingPlan, idOf: Map<string, number>): object | null => {
   const special = plan.specialTokens
-  const mark = (content: string, type: number) => ({ SpecialToken: { id: content, type_id: type } })
-  const sequence = (id: 'A' | 'B', type: number) => ({ Sequence: { id, type_id: type } })
-  const around = (before: string[], after: string[], secondType: number, secondBefore: string[] = before) => {
+  const around = (before: string[], after: string[], type: number, secondBefore = before) => {
     const tokens = [...new Set([...before, ...after])].sort()
-    return {
-      type: 'TemplateProcessing',
-      single: [...before.map((token) => mark(token, 0)), sequence('A', 0), ...after.map((token) => mark(token, 0))],
-      pair: [
-        ...before.map((token) => mark(token, 0)),
-        sequence('A', 0),
-        ...after.map((token) => mark(token, 0)),
-        ...secondBefore.map((token) => mark(token, secondType)),
-        sequence('B', secondType),
-        ...after.map((token) => mark(token, secondType)),
-      ],
-      special_tokens: Object.fromEntries(
-        tokens.map((token) => [token, { id: token, ids: [idOf.get(token)], tokens: [token] }]),
-      ),
-    }
+    const ids = tokens.map((token): [string, number] => [token, idOf.get(token) as number])
+    return framingJson(before, after, { before: secondBefore, type }, ids)
   }
   // `planTraining` has checked that the template's tokens exist.
   const bos = special.bos as string

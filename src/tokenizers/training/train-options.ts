@@ -7,7 +7,7 @@ const text = z.string().min(1)
 const count = z.number().int().positive()
 
 /** Schema of the special tokens by role. */
-export const specialTokensSchema = z.strictObject({
+const specialTokensSchema = z.strictObject({
   unk: text.optional().describe('unknown token, for text outside the vocabulary'),
   pad: text.optional().describe('padding token'),
   bos: text.optional().describe('start token of a text'),

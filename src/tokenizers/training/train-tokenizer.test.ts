@@ -20,10 +20,10 @@ interface Golden {
   unigram: [string, number][]
 }
 
-const here = import.meta.dirname
-const sample = readFileSync(join(here, 'golden/sample.txt'), 'utf8')
-// Learned by the Python package tokenizers 0.23.3 from the same text: golden/make_golden.py.
-const golden = JSON.parse(gunzipSync(readFileSync(join(here, 'golden/hf-training.json.gz'))).toString('utf8')) as Golden
+const fixtures = join(import.meta.dirname, '../../../tests/tokenizers/fixtures')
+const sample = readFileSync(join(fixtures, 'training-sample.txt'), 'utf8')
+// Learned by the Python package tokenizers 0.23.3 from the same text: make_training_golden.py.
+const golden = JSON.parse(gunzipSync(readFileSync(join(fixtures, 'hf-training.json.gz'))).toString('utf8')) as Golden
 
 const learn = async (input: TokenizerTrainInput): Promise<{ tokens: string[]; model: Record<string, unknown> }> => {
   const { files } = await trainTokenizer([sample], { validation: 0, ...input })

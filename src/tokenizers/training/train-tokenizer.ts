@@ -1,5 +1,5 @@
-// Trains a tokenizer from documents: counts words, learns the vocabulary, and returns the files of the tokenizer
-// folder. Independent of corpus formats.
+// Trains a tokenizer from documents: counts words, learns the vocabulary, returns the files of the tokenizer folder, and
+// measures how well the vocabulary fits text. Independent of corpus formats.
 import { sha256 } from '../../core/index.ts'
 import { Tokenizer } from '../tokenizer.ts'
 import { startVocabulary } from './alphabet.ts'
@@ -8,7 +8,6 @@ import { addCounts, readCounts, writeCounts } from './counts-file.ts'
 import { learnMerges } from './learn-merges.ts'
 import { createWordReader } from './pre-tokenization.ts'
 import { type TokenizerFiles, type TrainedVocabulary, tokenizerFiles } from './tokenizer-files.ts'
-import { measureTokenizer, type TokenizerReport } from './tokenizer-report.ts'
 import { planTraining, type TokenizerTrainInput, type TrainingPlan } from './train-options.ts'
 import { trainUnigram } from './unigram-trainer.ts'
 
@@ -92,7 +91,7 @@ const measure = (json: string, validationTexts: readonly string[], plan: Trainin
 }
 
 /** Learns a vocabulary from word counts, which are not modified. */
-export const learnVocabulary = (
+const learnVocabulary = (
   counts: WordCounts,
   plan: TrainingPlan,
   onProgress?: (tokens: number) => void,
@@ -151,5 +150,62 @@ async function* splitValidation(
         validation.push(text)
       }
     } else yield document
+  }
+}
+
+/** Measurements of a tokenizer on validation text. */
+export interface TokenizerReport {
+  documents: number
+  /** UTF-8 bytes. */
+  bytes: number
+  /** Words separated by white space. */
+  words: number
+  tokens: number
+  /** Tokens per word. */
+  fertility: number
+  bytesPerToken: number
+  /** Share of unknown tokens, 0 to 1. */
+  unknownRate: number
+  /** Share of the vocabulary that occurs in the text, 0 to 1. */
+  usedVocabulary: number
+}
+
+/** The part of a tokenizer that `measureTokenizer` needs. */
+export interface ReportEncoder {
+  /** Encodes text to ids without special tokens. */
+  encode(text: string): ArrayLike<number>
+  vocabSize: number
+  unknownId?: number
+}
+
+/** Encodes documents and measures the result. */
+export const measureTokenizer = (documents: Iterable<string>, encoder: ReportEncoder): TokenizerReport => {
+  const used = new Set<number>()
+  let count = 0
+  let bytes = 0
+  let words = 0
+  let tokens = 0
+  let unknown = 0
+  for (const text of documents) {
+    const ids = encoder.encode(text)
+    count++
+    bytes += Buffer.byteLength(text)
+    words += text.match(/\S+/g)?.length ?? 0
+    tokens += ids.length
+    for (let i = 0; i < ids.length; i++) {
+      used.add(ids[i])
+      if (ids[i] === encoder.unknownId) unknown++
+    }
+  }
+  const share = (part: number, whole: number) => (whole === 0 ? 0 : part / whole)
+  return {
+    documents: count,
+    bytes,
+    words,
+    tokens,
+    fertility: share(tokens, words),
+    bytesPerToken: share(bytes, tokens),
+    unknownRate: share(unknown, tokens),
+    usedVocabulary: share(used.size, encoder.vocabSize),
   }
 }

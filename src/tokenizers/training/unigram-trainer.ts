@@ -3,8 +3,8 @@
 // @source Kudo 2018, arXiv:1804.10959, section 3.2; Kudo and Richardson 2018, arXiv:1808.06226 (SentencePiece)
 import { ConfigError } from '../../core/index.ts'
 import { countCharacters, keepCharacters } from './alphabet.ts'
-import { codePointAt, sequenceLength } from './character-classes.ts'
 import { findRepeatedSubstrings } from './repeated-substrings.ts'
+import { codePointAt, sequenceLength } from './scanners.ts'
 import { bestPath, createPathBuffers, dropPieces, expectation, type Lattice } from './unigram-lattice.ts'
 import { sortWords, type WordTableData } from './word-table.ts'
 

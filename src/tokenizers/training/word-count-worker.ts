@@ -2,7 +2,7 @@
 import { join } from 'node:path'
 import { parentPort, workerData } from 'node:worker_threads'
 import { invariant } from '../../core/index.ts'
-import { createDocumentCounter, type DocumentBatch, type DocumentCounterOptions } from './document-counter.ts'
+import { createDocumentCounter, type DocumentBatch, type DocumentCounterOptions } from './count-words.ts'
 
 /** The `workerData` of a counting thread. */
 export interface WordCountWorkerData extends Omit<DocumentCounterOptions, 'runPath'> {

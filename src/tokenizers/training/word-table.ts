@@ -1,4 +1,5 @@
 // A counter of byte strings: a hash table with open addressing over one byte arena, without JavaScript strings.
+import { larger } from '../larger.ts'
 
 const EMPTY = -1
 
@@ -12,19 +13,13 @@ export interface WordTableData {
   counts: Float64Array<ArrayBuffer>
 }
 
-const grownUint8 = (old: Uint8Array<ArrayBuffer>, length: number): Uint8Array<ArrayBuffer> => {
-  const grown = new Uint8Array(length)
-  grown.set(old)
-  return grown
-}
-
 /** Counts byte strings; counts are exact up to 2^53. */
 export class WordTable {
   #slots: Int32Array
   #mask: number
   #bytes: Uint8Array<ArrayBuffer>
   #ends: Uint32Array<ArrayBuffer>
-  #hashes: Int32Array
+  #hashes: Int32Array<ArrayBuffer>
   #counted: Float64Array<ArrayBuffer>
   readonly #maxWordBytes: number
   #words = 0
@@ -111,7 +106,7 @@ export class WordTable {
       while (this.#slots[slot] !== EMPTY) slot = (slot + 1) & this.#mask
     }
     if (this.#used + length > this.#bytes.length) {
-      this.#bytes = grownUint8(this.#bytes, Math.max(this.#bytes.length * 2, this.#used + length))
+      this.#bytes = larger(this.#bytes, Math.max(this.#bytes.length * 2, this.#used + length))
     }
     for (let i = 0; i < length; i++) this.#bytes[this.#used + i] = source[start + i]
     this.#used += length
@@ -123,19 +118,13 @@ export class WordTable {
 
   #growWords(): void {
     const capacity = this.#ends.length * 2
-    const ends = new Uint32Array(capacity)
-    ends.set(this.#ends)
-    this.#ends = ends
-    const hashes = new Int32Array(capacity)
-    hashes.set(this.#hashes)
-    this.#hashes = hashes
-    const counted = new Float64Array(capacity)
-    counted.set(this.#counted)
-    this.#counted = counted
+    this.#ends = larger(this.#ends, capacity)
+    this.#hashes = larger(this.#hashes, capacity)
+    this.#counted = larger(this.#counted, capacity)
     this.#mask = capacity * 2 - 1
     this.#slots = new Int32Array(capacity * 2).fill(EMPTY)
     for (let word = 0; word < this.#words; word++) {
-      let slot = hashes[word] & this.#mask
+      let slot = this.#hashes[word] & this.#mask
       while (this.#slots[slot] !== EMPTY) slot = (slot + 1) & this.#mask
       this.#slots[slot] = word
     }

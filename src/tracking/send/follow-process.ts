@@ -2,8 +2,8 @@
 // the run: this process ends after it, also when the run is killed.
 import { setTimeout } from 'node:timers/promises'
 import { faultText } from '../../core/index.ts'
-import { runOwner } from '../run-lock.ts'
-import type { FollowMessage, FollowRequest } from './follow-messages.ts'
+import { runOwner } from '../run-requests.ts'
+import type { FollowMessage, FollowRequest } from './follow-run.ts'
 import { openDestination } from './open-destination.ts'
 import { sendRun } from './send-run.ts'
 

@@ -3,7 +3,6 @@
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { programCall, startProcess } from '../../core/index.ts'
-import type { FollowMessage, FollowRequest } from './follow-messages.ts'
 import { openDestination, type TrackerChoice } from './open-destination.ts'
 import type { SentResult } from './send-run.ts'
 
@@ -101,3 +100,12 @@ export const followRun = (
     },
   }
 }
+
+/** Which run is sent, and where. */
+export interface FollowRequest {
+  folder: string
+  tracker: TrackerChoice
+}
+
+/** All of the run was sent; or why it is not, once. */
+export type FollowMessage = { sent: SentResult } | { fault: string }

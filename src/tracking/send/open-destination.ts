@@ -3,8 +3,7 @@ import { ConfigError } from '../../core/index.ts'
 import type { RunDestination } from './destination.ts'
 import { mlflowDestination } from './mlflow.ts'
 import { trackioDestination } from './trackio.ts'
-import { wandbDestination } from './wandb.ts'
-import { wandbServerDestination } from './wandb-server.ts'
+import { wandbDestination, wandbServerDestination } from './wandb.ts'
 
 /** Settings of a tracker. */
 interface TrackerSettings {

@@ -11,8 +11,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { mlflowDestination } from './mlflow.ts'
 import { runsToSend, sendRun } from './send-run.ts'
 import { trackioDestination } from './trackio.ts'
-import { logRecord, wandbDestination } from './wandb.ts'
-import { wandbServerDestination } from './wandb-server.ts'
+import { logRecord, wandbDestination, wandbServerDestination } from './wandb.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'send-'))
 afterAll(() => rmSync(root, { recursive: true }))

@@ -17,7 +17,7 @@ import {
 import type { PolicyBatch } from '../../../src/alignment/reinforcement/policy-batch.ts'
 import { policyLoss } from '../../../src/alignment/reinforcement/policy-terms.ts'
 import { quantizeWeights } from '../../../src/models/index.ts'
-import { withoutDropout } from '../../../src/runs/align/dropout.ts'
+import { withoutDropout } from '../../../src/runs/align/trained-policy.ts'
 import { Generator, Tensor } from '../../../src/tensor/index.ts'
 import { computeGradients } from '../../../src/training/index.ts'
 import { testDevice } from '../../device.ts'

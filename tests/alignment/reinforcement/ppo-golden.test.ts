@@ -11,9 +11,9 @@ import {
   type ScoredAnswer,
   shapeReward,
 } from '../../../src/alignment/index.ts'
+import { valueLosses } from '../../../src/alignment/reinforcement/critic.ts'
 import { collateRollouts } from '../../../src/alignment/reinforcement/policy-batch.ts'
 import { policyLoss } from '../../../src/alignment/reinforcement/policy-terms.ts'
-import { valueLosses } from '../../../src/alignment/reinforcement/value-loss.ts'
 import { Tensor } from '../../../src/tensor/index.ts'
 
 interface Case {

@@ -4,7 +4,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
 import { afterAll, describe, expect, it } from 'vitest'
-import { splitRecords } from '../../../src/runs/engine/data-splits.ts'
+import { splitRecords } from '../../../src/runs/examples/run-data.ts'
 import {
   preferenceSchema,
   promptSchema,

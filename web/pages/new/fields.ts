@@ -5,7 +5,7 @@ import type { FormSchema, RecipeForm } from '../../../src/serving/studio/types/n
 export type Values = Readonly<Record<string, string>>
 
 /** How a field is typed: `lines` has one value a line, `any` a number or text. */
-export type FieldKind = 'text' | 'number' | 'boolean' | 'choice' | 'lines' | 'numbers' | 'any' | 'json'
+type FieldKind = 'text' | 'number' | 'boolean' | 'choice' | 'lines' | 'numbers' | 'any' | 'json'
 
 /** One setting of a recipe. */
 export interface Field {

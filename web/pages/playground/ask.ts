@@ -1,9 +1,5 @@
 // Requests to models: whole answers, and answers that arrive piece by piece.
-import type {
-  PlaygroundPath,
-  PlaygroundRequest,
-  ShownToken,
-} from '../../../src/serving/studio/types/playground-types.ts'
+import type { PlaygroundPath, PlaygroundRequest, ShownToken } from '../../../src/serving/studio/types/api-types.ts'
 import { eventsOf, postJson } from '../../api.ts'
 
 /** What a model answered. */

@@ -6,7 +6,7 @@ import type {
   PlaygroundModel,
   PlaygroundState,
   RunModels,
-} from '../../../src/serving/studio/types/playground-types.ts'
+} from '../../../src/serving/studio/types/api-types.ts'
 import { getJson, runPath, sendJson } from '../../api.ts'
 import { formatBytes, formatCount, formatWhole } from '../../format.ts'
 import { runRow, runRows } from '../../live-runs.ts'

@@ -1,6 +1,6 @@
 // What models can be asked, by path of the serving API: the fields of the question, the request, and how the answer looks.
 import type { ComponentChildren } from 'preact'
-import type { LoadedModel, PlaygroundPath } from '../../../src/serving/studio/types/playground-types.ts'
+import type { LoadedModel, PlaygroundPath } from '../../../src/serving/studio/types/api-types.ts'
 import { Bars } from './bars.tsx'
 import { EmbeddingMap } from './embedding-map.tsx'
 import { MarkedText } from './marked-text.tsx'
@@ -138,7 +138,7 @@ const viewMap = (body: unknown, { text }: Question): ComponentChildren => (
 const message = (role: string, content: string) => ({ role, content })
 
 /** All modes, in the order in which the page offers them. */
-export const modes: readonly Mode[] = [
+const modes: readonly Mode[] = [
   {
     path: '/v1/chat/completions',
     title: 'Chat',

@@ -1,7 +1,7 @@
 // The playground: one or two models, asked the same question with the same seed.
 import { useSignal } from '@preact/signals'
 import { useEffect, useRef } from 'preact/hooks'
-import type { LoadedModel, PlaygroundState } from '../../../src/serving/studio/types/playground-types.ts'
+import type { LoadedModel, PlaygroundState } from '../../../src/serving/studio/types/api-types.ts'
 import { getJson } from '../../api.ts'
 import { runRow } from '../../live-runs.ts'
 import { Tabs } from '../../parts/tabs.tsx'

@@ -1,6 +1,6 @@
 // Questions and the answers of one or two models. A question can be asked again, and each answer says which step gave it.
 import { computed, signal } from '@preact/signals'
-import type { ShownToken } from '../../../src/serving/studio/types/playground-types.ts'
+import type { ShownToken } from '../../../src/serving/studio/types/api-types.ts'
 import { ask, askText } from './ask.ts'
 import type { ChatTurn, Mode, Question } from './modes.tsx'
 

@@ -1,7 +1,7 @@
 // A generated text whose tokens show what else could have been there: by the mouse, or by the arrow keys.
 import { useSignal } from '@preact/signals'
 import { useRef } from 'preact/hooks'
-import type { ShownToken } from '../../../src/serving/studio/types/playground-types.ts'
+import type { ShownToken } from '../../../src/serving/studio/types/api-types.ts'
 import { Bars } from './bars.tsx'
 
 /** Keys that move from token to token. */

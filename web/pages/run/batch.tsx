@@ -1,6 +1,6 @@
 // The rows that the run trained on in a step: trained tokens coloured by their loss, masked ones as what they were.
 import { useSignal } from '@preact/signals'
-import type { BatchPart, BatchRow, BatchRows } from '../../../src/serving/studio/types/run-types.ts'
+import type { BatchPart, BatchRow, BatchRows } from '../../../src/serving/studio/types/api-types.ts'
 import { runPath } from '../../api.ts'
 import { formatCount, formatValue } from '../../format.ts'
 import { Show, useJson } from '../../parts/loading.tsx'

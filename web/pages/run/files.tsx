@@ -1,6 +1,5 @@
 // What a run leaves: memory and time predicted and measured, the run card, checkpoints with their sizes, and what is damaged.
-import type { RunDetails } from '../../../src/serving/studio/types/api-types.ts'
-import type { RunFilesAnswer } from '../../../src/serving/studio/types/run-types.ts'
+import type { RunDetails, RunFilesAnswer } from '../../../src/serving/studio/types/api-types.ts'
 import { runPath } from '../../api.ts'
 import { formatBytes, formatTime } from '../../format.ts'
 import { JsonText } from '../../parts/json-text.tsx'

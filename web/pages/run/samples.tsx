@@ -1,5 +1,5 @@
 // The texts that the model wrote during training, on a slider over the steps: two steps side by side.
-import type { RunSamples } from '../../../src/serving/studio/types/run-types.ts'
+import type { RunSamples } from '../../../src/serving/studio/types/api-types.ts'
 import { runPath } from '../../api.ts'
 import { Show, useJson } from '../../parts/loading.tsx'
 import { queryNumber, setQuery } from '../../router.ts'

@@ -1,7 +1,7 @@
 // The filter box of the table, with its help: examples, and every field that conditions may use.
 import { useSignal } from '@preact/signals'
 import { useEffect, useId, useRef } from 'preact/hooks'
-import type { FilterField, FilterFields } from '../../../src/serving/studio/types/filter-types.ts'
+import type { FilterField, FilterFields } from '../../../src/serving/studio/types/api-types.ts'
 import { Show, useJson } from '../../parts/loading.tsx'
 import { Modal } from '../../parts/modal.tsx'
 

@@ -1,8 +1,7 @@
 // The filter of the table: plain words match names, anything else is a condition in SQL that the server computes.
 import { useSignal } from '@preact/signals'
 import { useEffect } from 'preact/hooks'
-import type { RunRow } from '../../../src/serving/studio/types/api-types.ts'
-import type { FilterAnswer } from '../../../src/serving/studio/types/filter-types.ts'
+import type { FilterAnswer, RunRow } from '../../../src/serving/studio/types/api-types.ts'
 import { getJson } from '../../api.ts'
 import { runRows, withWords } from '../../live-runs.ts'
 

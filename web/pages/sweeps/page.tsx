@@ -1,5 +1,5 @@
 // Sweeps: a list, and for each its trials with settings, scores and when they were pruned, while it runs and afterwards.
-import type { SweepBest, SweepList, SweepRow } from '../../../src/serving/studio/types/sweep-types.ts'
+import type { SweepBest, SweepList, SweepRow } from '../../../src/serving/studio/types/api-types.ts'
 import { formatInterval } from '../../format.ts'
 import { Show } from '../../parts/loading.tsx'
 import { Progress } from '../../parts/progress.tsx'

@@ -1,6 +1,6 @@
 // One sweep: what is best, the score of each trial against a setting, and all trials as a table.
 import { encodeIds } from '../../../src/serving/studio/compare-paths.ts'
-import type { SweepDetails, SweepTrialRow } from '../../../src/serving/studio/types/sweep-types.ts'
+import type { SweepDetails, SweepTrialRow } from '../../../src/serving/studio/types/api-types.ts'
 import { formatDuration, formatInterval, formatValue } from '../../format.ts'
 import { runRow } from '../../live-runs.ts'
 import { type Fact, Facts } from '../../parts/facts.tsx'

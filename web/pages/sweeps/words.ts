@@ -1,5 +1,5 @@
 // Words and numbers of sweeps.
-import type { SweepRow, SweepTrialRow } from '../../../src/serving/studio/types/sweep-types.ts'
+import type { SweepRow, SweepTrialRow } from '../../../src/serving/studio/types/api-types.ts'
 
 /** A sweep whose folder is the studio's own has no path below it. */
 export const nameOf = (id: string): string => (id === '.' ? 'this folder' : id)

@@ -3,12 +3,8 @@ import type { z } from 'zod'
 import { openUnion, Registry } from '../../../core/index.ts'
 import type { AdvantageContext, AdvantageDefinition, AdvantageEstimate, ScoredAnswer } from './advantage.ts'
 import { gae } from './gae.ts'
-import { gdpo } from './gdpo.ts'
-import { groupRelative } from './group-relative.ts'
-import { reinforce } from './reinforce.ts'
-import { reinforcePlusPlus } from './reinforce-plus-plus.ts'
-import { remax } from './remax.ts'
-import { rloo } from './rloo.ts'
+import { gdpo, groupRelative, rloo } from './group-relative.ts'
+import { reinforce, reinforcePlusPlus, remax } from './reinforce.ts'
 
 const registry = new Registry<AdvantageDefinition>('an advantage estimator')
 
@@ -26,10 +22,7 @@ export type AdvantageConfig = z.output<typeof advantageSchema>
 /** Settings of a built-in estimator as a recipe writes them. */
 export type AdvantageInput = z.input<typeof advantageSchema>
 
-/**
- * Adds an advantage estimator to recipes and flags.
- * @throws ConfigError for a `type` that is taken
- */
+/** Adds an advantage estimator to recipes and flags. @throws ConfigError for a `type` that is taken */
 export const registerAdvantage = (definition: AdvantageDefinition): void => registry.register(definition)
 
 /** The estimator of checked settings: what it needs of the answers. */

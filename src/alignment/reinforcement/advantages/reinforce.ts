@@ -1,10 +1,12 @@
 // REINFORCE: the discounted rewards from each token on, optionally minus the mean score of the batch's other answers.
 // @source Williams 1992, "Simple statistical gradient-following algorithms for connectionist reinforcement learning"
 import { z } from 'zod'
-import { discountedReturns } from '../generalized-advantages.ts'
+import { ConfigError } from '../../../core/index.ts'
 import { withScore } from '../reward-shaping.ts'
+import { whiten } from '../whitening.ts'
 import { defineAdvantage, type ScoredAnswer } from './advantage.ts'
-import { countsInBaseline } from './groups.ts'
+import { discountedReturns } from './gae.ts'
+import { countedMasks, countsInBaseline, groupsOf, momentsOf } from './groups.ts'
 
 const schema = z.strictObject({
   gamma: z.number().gt(0).max(1).default(1).describe('discount of later rewards, γ'),
@@ -17,7 +19,7 @@ const schema = z.strictObject({
 /**
  * Discounted rewards from each token on, with the score minus a baseline at the end; 0 for answers that do not count.
  */
-export const returnsOf = (answer: ScoredAnswer, baseline: number, gamma: number): Float32Array => {
+const returnsOf = (answer: ScoredAnswer, baseline: number, gamma: number): Float32Array => {
   const { mask, finished, tokenRewards, score } = answer
   if (score === null || !countsInBaseline(answer)) return new Float32Array(mask.length)
   const rewards = withScore(tokenRewards, { mask, finished, score: score - baseline }, 'end')
@@ -38,4 +40,52 @@ export const reinforce = defineAdvantage({
       ),
     }
   },
+})
+
+// @source arXiv:2501.03262
+const plusPlusSchema = z.strictObject({
+  baseline: z
+    .enum(['none', 'group'])
+    .default('none')
+    .describe('subtracted from the score: nothing, or the mean score of the answers to the prompt'),
+  gamma: z.number().gt(0).max(1).default(1).describe('discount of later rewards, γ'),
+  epsilon: z.number().positive().default(1e-8).describe('added to the variance of the batch'),
+})
+
+export const reinforcePlusPlus = defineAdvantage({
+  type: 'reinforce-plus-plus',
+  source: 'arXiv:2501.03262',
+  config: plusPlusSchema,
+  estimate(answers, { baseline, gamma, epsilon }) {
+    const bases = new Float64Array(answers.length)
+    if (baseline === 'group')
+      for (const indices of groupsOf(answers)) {
+        const scores = indices.flatMap((i) => (countsInBaseline(answers[i]) ? [answers[i].score ?? 0] : []))
+        const { mean } = momentsOf(scores)
+        for (const i of indices) bases[i] = mean
+      }
+    const returns = answers.map((answer, i) => returnsOf(answer, bases[i], gamma))
+    return { advantages: whiten(returns, countedMasks(answers), { epsilon }) }
+  },
+})
+
+// @source arXiv:2310.10505
+const remaxSchema = z.strictObject({
+  gamma: z.number().gt(0).max(1).default(1).describe('discount of later rewards, γ'),
+})
+
+export const remax = defineAdvantage({
+  type: 'remax',
+  source: 'arXiv:2310.10505',
+  config: remaxSchema,
+  needsGreedyAnswer: true,
+  estimate: (answers, { gamma }) => ({
+    advantages: answers.map((answer) => {
+      const { greedyScore, mask } = answer
+      if (greedyScore === undefined)
+        throw new ConfigError('`remax` needs the score of the greedy answer to each prompt: generate and score it.')
+      // Without a baseline, this answer would weigh more than the others.
+      return greedyScore === null ? new Float32Array(mask.length) : returnsOf(answer, greedyScore, gamma)
+    }),
+  }),
 })

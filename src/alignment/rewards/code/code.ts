@@ -5,7 +5,6 @@ import { ConfigError, DataError, show } from '../../../core/index.ts'
 import { defineReward, RewardError, type RewardSample } from '../reward.ts'
 import { runProgram } from './run-program.ts'
 
-/** A test of a program. */
 interface ProgramTest {
   code: string
   /** The value that `code` must give; undefined where the test asserts by itself. */
@@ -15,7 +14,6 @@ interface ProgramTest {
 /** Relative difference of numbers that are equal. */
 const tolerance = 1e-9
 
-/** Whether two values of JSON are equal. */
 const equalJson = (one: unknown, other: unknown): boolean => {
   if (typeof one === 'number' && typeof other === 'number')
     return one === other || Math.abs(one - other) <= tolerance * Math.max(Math.abs(one), Math.abs(other))

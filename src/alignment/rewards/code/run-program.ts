@@ -24,7 +24,6 @@ import { platform } from 'node:process'
 import { fileURLToPath } from 'node:url'
 import { invariant } from '../../../core/index.ts'
 
-/** Limits of a program. */
 export interface ProgramLimits {
   /** Time of the program and all its tests together. */
   seconds: number
@@ -33,16 +32,15 @@ export interface ProgramLimits {
 }
 
 /** The outcome of a test: whether it ran without an error and gave something else than false, and its value as JSON. */
-export interface TestOutcome {
+interface TestOutcome {
   passed: boolean
   /** undefined where the value has no JSON, such as a function. */
   json: string | undefined
 }
 
 /** Why a program ended before all its tests had an outcome. */
-export type ProgramEnd = 'finished' | 'time' | 'output' | 'ended-early'
+type ProgramEnd = 'finished' | 'time' | 'output' | 'ended-early'
 
-/** The result of `runProgram`. */
 export interface ProgramResult {
   /** In the order of the tests; one that has no outcome did not pass. */
   outcomes: TestOutcome[]

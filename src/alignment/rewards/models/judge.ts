@@ -11,11 +11,9 @@ import type { Body, HeadType, Model } from '../../../models/index.ts'
 import { type PromptText, type Turn, turnsOf } from '../../../tasks/index.ts'
 import type { Tokenizer } from '../../../tokenizers/index.ts'
 import { modelFiles } from '../../../tracking/index.ts'
-import { withAdapters } from '../../reference.ts'
-import { isOnBase, putOnBase } from '../../shared-base.ts'
+import { isOnBase, putOnBase, withAdapters } from '../../reference.ts'
 import type { RewardContext, RewardSample } from '../reward.ts'
 
-/** Settings of rewards that are models. */
 export const judgeFields = {
   model: z
     .string()
@@ -33,7 +31,6 @@ export const judgeFields = {
     .describe("dtype of the scoring model's weights (default: as stored)"),
 }
 
-/** A model that scores. */
 export interface Judge {
   readonly model: Model
   readonly tokenizer: Tokenizer
@@ -53,8 +50,7 @@ const taskSchema = z.looseObject({
   maxLength: z.int().positive().optional(),
 })
 
-/** What task.json says. */
-export type JudgeTask = z.output<typeof taskSchema>
+type JudgeTask = z.output<typeof taskSchema>
 
 /** The task in the files of a model that Tunesmith fine-tuned. @throws DataError for a damaged file */
 const readTask = async (folder: string): Promise<JudgeTask | undefined> => {
@@ -122,6 +118,11 @@ export const loadJudge = async (
     expectHead(model, heads, where)
     return { model, task, identity: await hashFiles(folders), tokenizer: await loadTokenizer(tokenizer) }
   }
+  const alone = async (model: Model, folders: readonly string[], tokenizer: string): Promise<Judge> => ({
+    ...(await found(model, folders, tokenizer)),
+    use: (work) => inTurn(model.body, () => work(model)),
+    close: () => {},
+  })
   if (isFolder && (await isAdapterFolder(path))) {
     if (base !== undefined && (await isOnBase(path, base))) {
       const { model, name } = await putOnBase(path, base.model, where)
@@ -132,8 +133,7 @@ export const loadJudge = async (
       }
     }
     const { model, baseFolder = path } = await loadAdapter(path, { device, dtype: precision })
-    const facts = await found(model, [path, baseFolder], ownTokenizer ? path : baseFolder)
-    return { ...facts, use: (work) => inTurn(model.body, () => work(model)), close: () => {} }
+    return alone(model, [path, baseFolder], ownTokenizer ? path : baseFolder)
   }
   const special = isFolder ? await openFolder?.(path, { device }) : undefined
   if (special !== undefined) {
@@ -142,8 +142,7 @@ export const loadJudge = async (
         `Expected no \`precision\` for the reward \`${where}\` with a feature-based model, whose learner was fitted on features of one precision, got ${precision}. Remove it.`,
       )
     const { model, baseFolder } = special
-    const facts = await found(model, [path, baseFolder], ownTokenizer ? path : baseFolder)
-    return { ...facts, use: (work) => inTurn(model.body, () => work(model)), close: () => {} }
+    return alone(model, [path, baseFolder], ownTokenizer ? path : baseFolder)
   }
   const loaded = await loadModelWithReport(choice, { device, dtype: precision, head: heads })
   if (loaded.report.newHead.length > 0)
@@ -151,8 +150,7 @@ export const loadJudge = async (
       `Expected a model with weights of its head for \`model\` of the reward \`${where}\`, got ${choice} without: its head is new and gives random numbers. Fine-tune it first.`,
     )
   for (const line of describeModelLoad(loaded.report)) onNote?.(line)
-  const facts = await found(loaded.model, [path], choice)
-  return { ...facts, use: (work) => inTurn(loaded.model.body, () => work(loaded.model)), close: () => {} }
+  return alone(loaded.model, [path], choice)
 }
 
 /** The prompt and the answer of a sample. The prompt of an episode has all turns before the model's last one. */
@@ -168,6 +166,5 @@ export const promptAndAnswer = ({
   return typeof prompt === 'string' ? { prompt, answer: completion } : { prompt, answer }
 }
 
-/** A prompt as one text. */
 export const plainText = (text: PromptText): string =>
   typeof text === 'string' ? text : text.map(({ content }) => content).join('\n')

@@ -1,11 +1,25 @@
 // Blocks of text of an HTML page, with the properties that tell content from navigation: the length of links, the
 // context, and the kind of line.
+
 import { decodeHtml } from '../entities.ts'
-import { contextInside, inBoilerplate, inCode, inHidden, inLink, inMain } from './context.ts'
-import { endsElement, isBlock, isCell, isHeading, isHidden, isVoid, traitsOf } from './elements.ts'
+import {
+  contextInside,
+  endsElement,
+  inBoilerplate,
+  inCode,
+  inHidden,
+  inLink,
+  inMain,
+  isBlock,
+  isCell,
+  isHeading,
+  isHidden,
+  isVoid,
+  traitsOf,
+} from './elements.ts'
 import { type TokenHandler, tokenize } from './tokens.ts'
 
-export type BlockKind = 'paragraph' | 'heading' | 'item' | 'row' | 'code'
+type BlockKind = 'paragraph' | 'heading' | 'item' | 'row' | 'code'
 
 export interface HtmlBlock {
   kind: BlockKind

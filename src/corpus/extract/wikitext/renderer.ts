@@ -1,11 +1,22 @@
 // Marked text of wikitext: renders templates, links, tags and references, and leaves lines, lists, headings and quotes
 // to blocks.ts. Control characters are the marks between the two (see `marks`); they cannot occur in XML.
+
 import { decodeHtml, decodeHtmlEntity } from '../entities.ts'
 import { BracketFinder, splitTopLevel } from './brackets.ts'
 import { formulaText, superscript } from './formula.ts'
-import { fileCaption, hasImageOptions, linkKind, pipeTrick, type WikiNamespaces } from './links.ts'
+import {
+  droppedTags,
+  fileCaption,
+  formulaTags,
+  hasImageOptions,
+  isTag,
+  linkKind,
+  pipeTrick,
+  textTags,
+  verbatimTags,
+  type WikiNamespaces,
+} from './links.ts'
 import { renderTable } from './tables.ts'
-import { droppedTags, formulaTags, isTag, textTags, verbatimTags } from './tags.ts'
 import { blockTemplates, inlineTemplates, type TemplateArguments } from './templates.ts'
 
 /** Marks in rendered text. */

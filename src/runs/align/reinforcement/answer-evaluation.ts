@@ -1,5 +1,5 @@
 // Answers to validation prompts, scored by the rewards, by a judge that is not trained on, and by their divergence from the reference. The same
-// prompts and random numbers in every evaluation.
+// prompts and random numbers in every evaluation. Several processes share sampling and scoring; the answers to one prompt stay on one process.
 import {
   type AnswerJudge,
   type AnswerSampler,
@@ -11,6 +11,7 @@ import {
   type ScoreCompletionsOptions,
 } from '../../../alignment/index.ts'
 import { createRandom } from '../../../core/index.ts'
+import { type ProcessGroup, shareBlocks, shareItems } from '../../../distributed/index.ts'
 import type { ScoredUnits, TaskPrediction, TaskRecord } from '../../../tasks/index.ts'
 
 /** A line of predictions.jsonl: an answer with its scores. */
@@ -18,7 +19,6 @@ export interface AnswerPrediction extends TaskPrediction {
   answer: string
   /** Weighted sum of the rewards; null where no reward applies. */
   reward: number | null
-  /** By reward function. */
   rewards: { [name: string]: number | null }
   /** Score of the judge; left out without one. */
   judge?: number | null
@@ -33,7 +33,6 @@ export interface AnswerPrediction extends TaskPrediction {
   turns?: number
 }
 
-/** What answers are made and scored with. */
 export interface AnswerEvaluation {
   prompts: readonly RolloutPrompt[]
   seed: number
@@ -148,4 +147,42 @@ export const judgeMean = (predictions: readonly AnswerPrediction[]): { mean: num
   const mean = meanOf(scores)
   const variance = scores.reduce((sum, score) => sum + (score - mean) ** 2, 0) / (scores.length - 1)
   return { mean, error: Math.sqrt(variance / scores.length) }
+}
+
+/** The process that answers the prompt with a number. */
+const ownerOf = ({ size }: ProcessGroup, number: number): number => number % size
+
+/** A sampler that divides prompts among processes. */
+export const shareSampler =
+  (group: ProcessGroup, sample: AnswerSampler): AnswerSampler =>
+  (requests, answers, context) =>
+    shareItems(group, requests, (own) => sample(own, answers, context))
+
+/** A judge that scores each answer on one process: a reward function that is not deterministic gives all the same reward. */
+export const shareJudge = (group: ProcessGroup, judge: AnswerJudge): AnswerJudge => ({
+  names: judge.names,
+  weights: judge.weights,
+  async score(answers, context) {
+    let number = -1
+    const owners = answers.map(({ prompt }, i) => {
+      if (i === 0 || prompt !== answers[i - 1].prompt) number++
+      return ownerOf(group, number)
+    })
+    const own = answers.filter((_, i) => owners[i] === group.rank)
+    const all = await group.gather(own.length === 0 ? [] : await judge.score(own, context))
+    const next = new Array<number>(group.size).fill(0)
+    return owners.map((owner) => all[owner][next[owner]++])
+  },
+})
+
+/** An evaluation of which each process samples and scores the answers to some prompts; all get all of them. */
+export const shareEvaluation = (group: ProcessGroup, evaluation: AnswerEvaluation): AnswerEvaluation => {
+  const { sample, rewards, judge, how } = evaluation
+  return {
+    ...evaluation,
+    sample: shareSampler(group, sample),
+    rewards: shareJudge(group, rewards),
+    ...(judge === undefined ? {} : { judge: shareJudge(group, judge) }),
+    how: { ...how, share: (...given) => shareBlocks(group, ...given) },
+  }
 }

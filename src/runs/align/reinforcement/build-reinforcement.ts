@@ -35,34 +35,36 @@ import { runFiles } from '../../../tracking/index.ts'
 import type { TrainableModel } from '../../../training/index.ts'
 import { loadAdaptedBase, savedAs } from '../../engine/adapted-base.ts'
 import { findBase } from '../../engine/base-files.ts'
-import { describeSkipped, hashesOf, readSplits, type SplitRecords } from '../../engine/data-splits.ts'
 import { setOptimization } from '../../engine/optimization.ts'
 import { functionOf, restoreFunctions } from '../../engine/recipe-functions.ts'
 import type { BuildContext, BuiltRun } from '../../engine/run-kind.ts'
-import { columnsOf } from '../columns.ts'
-import { withoutDropout } from '../dropout.ts'
-import { learningRateOf } from '../learning-rate.ts'
-import { objectiveConfig } from '../objectives.ts'
-import { writePromptFiles } from '../prompt-files.ts'
+import { describeSkipped, hashesOf, readSplits, type SplitRecords } from '../../examples/run-data.ts'
+import { columnsOf, objectiveConfig } from '../objectives.ts'
 import type { AlignRecipe } from '../recipe.ts'
 import { type OpenedReference, openReference } from '../reference-model.ts'
-import { type AnswerEvaluation, evaluateAnswers, judgeMean, scoreAnswers } from './answer-evaluation.ts'
-import { openAnswerTeacher } from './answer-teacher.ts'
+import { learningRateOf, withoutDropout, writePromptFiles } from '../trained-policy.ts'
+import {
+  type AnswerEvaluation,
+  evaluateAnswers,
+  judgeMean,
+  scoreAnswers,
+  shareEvaluation,
+  shareJudge,
+  shareSampler,
+} from './answer-evaluation.ts'
 import { checkFirstAnswers } from './check-first-answers.ts'
 import {
   expectReferences,
   isFullPrecision,
   mainMetricOf,
+  openAnswerTeacher,
   resolvedRollout,
   rolloutObjectiveOf,
 } from './complete-recipe.ts'
 import { type CriticSettings, openCritic, weightsWithCritic } from './critic-weights.ts'
 import { exportAnswers } from './export-answers.ts'
-import { plannedJudge, plannedSampler } from './planned-rollouts.ts'
-import { openRunRewards, rewardJudge } from './reward-judge.ts'
-import { shareEvaluation, shareJudge, shareSampler } from './shared-rollouts.ts'
+import { openRunRewards, plannedJudge, plannedSampler, rewardJudge } from './reward-judge.ts'
 
-/** Prompts that rollouts and evaluations answer. */
 export interface EncodedPrompts {
   encoder: CompletionEncoder
   train: RolloutPrompt[]
@@ -230,17 +232,21 @@ const openParts = async (recipe: AlignRecipe, context: BuildContext) => {
     ? await openCritic(recipe, { ...(settings as CriticSettings), applied, base, tokenizer })
     : undefined
   const scores = await openScores(recipe, tokenizer, { base, applied, notes })
+  const { rewards, judge } = scores
   const real = samplerOf(recipe, rollout, tokenizer, prompts, environment)
   const sampler = context.planned ? (model: Model) => plannedSampler(real(model), prompts.train) : real
   const decode = (ids: ArrayLike<number>, { special = false } = {}) =>
     tokenizer.decode(Array.from(ids), { skipSpecialTokens: !special })
+  const lines = [...restored, ...notes, ...records.notes, ...prompts.notes, ...(taught?.notes ?? [])]
+  if (environment !== undefined) lines.push(`Answers are written in turns with the environment ${environment.name}.`)
+  if (reference !== undefined && taught === undefined) lines.push(`Reference model: ${reference.summary}.`)
+  if (critic !== undefined) lines.push(critic.summary)
   return {
     objective,
     settings,
     rollout,
     files,
     tokenizer,
-    environment,
     records,
     applied,
     prompts,
@@ -248,41 +254,19 @@ const openParts = async (recipe: AlignRecipe, context: BuildContext) => {
     reference,
     taught,
     critic,
-    scores: context.planned ? { ...scores, judge: withoutCalls(scores, recipe) } : scores,
+    // A plan calls no function, program or address.
+    scores: context.planned
+      ? { ...scores, judge: { ...plannedJudge(rewards, judge, recipe.seed), close: () => judge.close() } }
+      : scores,
     sampler,
     decode,
     sample: sampler(applied.model),
     updates: updatesOf(recipe, rollout),
-    notes: [
-      ...restored,
-      ...notes,
-      ...records.notes,
-      ...prompts.notes,
-      ...(taught?.notes ?? []),
-      ...describeParts(environment, taught === undefined ? reference : undefined, critic),
-    ],
+    notes: lines,
   }
 }
 
-/** The judge of a plan. */
-const withoutCalls = (
-  { rewards, judge }: Pick<Awaited<ReturnType<typeof openScores>>, 'rewards' | 'judge'>,
-  { seed }: AlignRecipe,
-) => ({ ...plannedJudge(rewards, judge, seed), close: () => judge.close() })
-
 type RunParts = Awaited<ReturnType<typeof openParts>>
-type Critic = Awaited<ReturnType<typeof openCritic>>
-
-const describeParts = (
-  environment: Environment | undefined,
-  reference: OpenedReference | undefined,
-  critic: Critic | undefined,
-): string[] => [
-  ...(environment === undefined ? [] : [`Answers are written in turns with the environment ${environment.name}.`]),
-  ...(reference === undefined ? [] : [`Reference model: ${reference.summary}.`]),
-  ...(critic === undefined ? [] : [critic.summary]),
-]
-
 /** The objective's method for rollouts, and the policy with its criterion as what is trained. */
 const trainedParts = (recipe: AlignRecipe, parts: RunParts) => {
   const { objective, settings, applied, reference, taught, critic, scores, rollout, updates, prompts } = parts
@@ -313,7 +297,6 @@ const savedParts = (recipe: AlignRecipe, { applied, critic, files, tokenizer, pr
   return critic === undefined ? saved : { weights: weightsWithCritic(applied, critic, recipe.tokenizer, saved) }
 }
 
-/** Builds a run that learns from rewards. */
 export const buildReinforcement = async (recipe: AlignRecipe, context: BuildContext): Promise<BuiltRun> => {
   const parts = await openParts(recipe, context)
   const { objective, settings, rollout, files, tokenizer, records, applied, prompts, scores, sampler } = parts
@@ -360,7 +343,6 @@ export const buildReinforcement = async (recipe: AlignRecipe, context: BuildCont
     vocabulary: vocabularyFacts(tokenizer),
     stream,
     ...setOptimization({ ...completed, learningRate }, trainable, stream, {
-      learningRateScale: (path) => applied.learningRateScale(path),
       applied,
       group,
       beside: parts.critic === undefined || parts.critic.model.body === applied.model.body ? [] : [parts.critic.model],
@@ -375,15 +357,12 @@ export const buildReinforcement = async (recipe: AlignRecipe, context: BuildCont
     notes: parts.notes,
     check: () =>
       checkFirstAnswers({
+        ...evaluation,
         applied,
-        prompts: prompts.train,
-        sample,
         rewards,
+        prompts: prompts.train,
         // A teacher is another model from the first step on.
         reference: taught === undefined ? reference : undefined,
-        how,
-        decode,
-        seed: recipe.seed,
       }),
     metrics: {
       known: [...(rewards.length === 0 ? [] : ['reward']), mainMetricOf(recipe)],

@@ -3,30 +3,21 @@
 import type { AppliedAdapter } from '../../../adapters/index.ts'
 import {
   type AnswerEpisode,
-  type AnswerSampler,
   answerText,
   checkRewards,
   completionOf,
-  type Reference,
   type RewardFunction,
-  type RolloutPrompt,
-  type ScoreCompletionsOptions,
   scoreCompletions,
 } from '../../../alignment/index.ts'
 import { ConfigError } from '../../../core/index.ts'
 import { checkReference } from '../reference-model.ts'
+import type { AnswerEvaluation } from './answer-evaluation.ts'
 import { sampleOf } from './reward-judge.ts'
 
-/** What is checked. */
-export interface FirstAnswers {
+/** What answers are checked with. */
+interface FirstAnswers extends Omit<AnswerEvaluation, 'rewards' | 'judge'> {
   applied: Pick<AppliedAdapter, 'model' | 'virtualTokens'>
-  prompts: readonly RolloutPrompt[]
-  sample: AnswerSampler
   rewards: readonly RewardFunction[]
-  reference?: Reference
-  how: ScoreCompletionsOptions
-  decode(ids: ArrayLike<number>): string
-  seed: number
 }
 
 /** Largest difference between the probabilities of sampling and of training that rounding explains. */

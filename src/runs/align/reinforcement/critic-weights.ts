@@ -29,13 +29,11 @@ import type { AlignRecipe } from '../recipe.ts'
 /** Folder of the critic in that of the finished model. */
 export const criticFolder = 'critic'
 
-/** Settings of an objective with a critic. */
 export interface CriticSettings {
   critic?: 'head' | 'adapter'
   criticFrom?: string
 }
 
-/** A critic with what the run says of it. */
 export interface OpenedCritic extends CreatedCritic {
   /** One sentence for people. */
   summary: string
@@ -121,8 +119,7 @@ const criticOfRewardModel = async (
   }
 }
 
-/** How a critic that is a model of its own is loaded. */
-export interface CriticModelOptions {
+interface CriticModelOptions {
   device?: string
   /** Of the policy, whose token ids it reads. */
   tokenizer: Tokenizer

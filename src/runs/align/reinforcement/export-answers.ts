@@ -9,20 +9,18 @@ import type { Tokenizer } from '../../../tokenizers/index.ts'
 import { runFiles } from '../../../tracking/index.ts'
 import { exportAdapted, withUntrainedBase } from '../../engine/adapted-base.ts'
 import type { BaseFiles } from '../../engine/base-files.ts'
-import { factsOfRecords } from '../../engine/data-splits.ts'
-import { writeEvaluationFiles } from '../../engine/evaluation-files.ts'
-import { finalScores, untrainedBase } from '../../engine/final-scores.ts'
+import { finalScores, untrainedBase, writeEvaluationFiles } from '../../engine/evaluation-files.ts'
 import type { FinalScores } from '../../engine/run-kind.ts'
+import { factsOfRecords } from '../../examples/run-data.ts'
 import type { SavedSample } from '../../finetune/specialist-files.ts'
-import { writePromptFiles } from '../prompt-files.ts'
 import type { AlignRecipe } from '../recipe.ts'
+import { writePromptFiles } from '../trained-policy.ts'
 import { type AnswerEvaluation, type AnswerPrediction, evaluateAnswers, scoreAnswers } from './answer-evaluation.ts'
 import type { EncodedPrompts } from './build-reinforcement.ts'
 import { mainMetricOf } from './complete-recipe.ts'
 import { criticFolder, type OpenedCritic } from './critic-weights.ts'
 
-/** What the export needs. */
-export interface AlignedPolicy {
+interface AlignedPolicy {
   recipe: AlignRecipe
   files: BaseFiles
   tokenizer: Tokenizer

@@ -3,6 +3,7 @@
 import { z } from 'zod'
 import {
   type AlgorithmDefinition,
+  adaptiveKlSchema,
   advantageDefinition,
   advantageSchema,
   algorithmTypes,
@@ -21,16 +22,65 @@ import {
   type ResolvedRollout,
   type RolloutMethod,
   raftMethod,
+  rewardShapingSchema,
 } from '../../../alignment/index.ts'
 import { ConfigError, invariant, parseConfig } from '../../../core/index.ts'
 import type { Model } from '../../../models/index.ts'
 import { type Criterion, distilled, type Teacher } from '../../../objectives/index.ts'
 import { createAnswerCriterion } from '../../../tasks/index.ts'
 import type { AlignObjective } from '../objectives.ts'
-import { type AlgorithmSettings, algorithmSchema } from './settings.ts'
+
+const { entropy, criticWarmup, importance, offPolicyThreshold, highEntropyShare, kl, value } = policySchema.shape
+
+const algorithmSchema = z.strictObject({
+  beta: z
+    .number()
+    .nonnegative()
+    .optional()
+    .describe("coefficient of the KL divergence from the reference model (default: the objective's; 0 for none)"),
+  klIn: z
+    .enum(['reward', 'loss'])
+    .optional()
+    .describe("place of the KL divergence: in the reward of each token, or in the loss (default: the objective's)"),
+  klEstimator: z
+    .enum(['k1', 'k2', 'k3', 'k3-k2'])
+    .optional()
+    .describe("estimator of the KL divergence (default: the objective's; k1 or k3 in the reward)"),
+  klRatioCorrected: kl.unwrap().shape.ratioCorrected,
+  adaptiveKl: adaptiveKlSchema.optional().describe('adapt beta, so that the KL divergence stays near a target'),
+  advantages: z
+    .record(z.string(), z.unknown())
+    .default({})
+    .describe("settings of the advantage estimator over the objective's: type, scale, gamma, lambda …"),
+  loss: z
+    .record(z.string(), z.unknown())
+    .default({})
+    .describe("settings of the policy loss over the objective's: type, clipLow, clipHigh, aggregation …"),
+  shaping: rewardShapingSchema.prefault({}).describe('penalties, clipping and truncated answers'),
+  critic: z
+    .enum(['head', 'adapter'])
+    .optional()
+    .describe(
+      'critic of objectives that have one: a head on the hidden states of the policy, or an adapter of its own on the frozen base (default: adapter where the policy is an adapter)',
+    ),
+  criticFrom: z
+    .string()
+    .optional()
+    .describe(
+      'reward model that the critic begins as: a run, an adapter on the same base, or a folder (default: a new head whose values are 0)',
+    ),
+  value,
+  criticWarmup,
+  entropy,
+  importance,
+  offPolicyThreshold,
+  highEntropyShare,
+})
+
+type AlgorithmSettings = z.output<typeof algorithmSchema>
 
 /** What the method of an objective is made of beside its settings. */
-export interface MethodParts {
+interface MethodParts {
   /** Undefined for answers that have what it would compute. */
   policy?: Model
   /** Undefined where nothing needs it. */
@@ -41,7 +91,7 @@ export interface MethodParts {
 }
 
 /** What an objective is made of beside its settings. */
-export interface RolloutObjectiveParts extends MethodParts {
+interface RolloutObjectiveParts extends MethodParts {
   /** Most tokens of the policy in an answer. */
   maxTokens: number
   /** Optimizer steps on the answers of a rollout. */
@@ -52,14 +102,11 @@ export interface RolloutObjectiveParts extends MethodParts {
   teacher?: Teacher
 }
 
-/** An objective that learns from the model's own answers. */
 export interface RolloutObjective extends AlignObjective {
   data: 'prompts'
   /** Settings of rollouts that the recipe leaves open. */
   rollout: { answers: number; epochs: number; rounds: number; exact?: boolean }
-  /** Whether it needs the reference model. */
   usesReference(settings: object): boolean
-  /** Whether it trains a critic. */
   usesCritic: boolean
   /** Whether it learns from a teacher (default: from rewards). */
   usesTeacher?: boolean
@@ -291,10 +338,8 @@ const gkd: RolloutObjective = {
 
 const others = [raft, onlineDpo, gkd]
 
-/** Names of all objectives that learn from the model's own answers. */
 export const rolloutObjectiveTypes = (): string[] => [...algorithmTypes(), ...others.map(({ type }) => type)]
 
-/** The objective of this name, if there is one. */
 export const findRolloutObjective = (type: string): RolloutObjective | undefined => {
   const algorithm = findAlgorithm(type)
   return algorithm === undefined ? others.find((one) => one.type === type) : algorithmObjective(algorithm)

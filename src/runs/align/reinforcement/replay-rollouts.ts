@@ -21,9 +21,8 @@ import type { FinishReason } from '../../../generation/index.ts'
 import { type PromptRecord, readPrompts, type Turn } from '../../../tasks/index.ts'
 import type { Tokenizer } from '../../../tokenizers/index.ts'
 import { findBase } from '../../engine/base-files.ts'
-import { readRunRecipe } from '../../run-recipe.ts'
-import { columnsOf } from '../columns.ts'
-import { objectiveConfig } from '../objectives.ts'
+import { readRunRecipe } from '../../kinds.ts'
+import { columnsOf, objectiveConfig } from '../objectives.ts'
 import type { AlignRecipe } from '../recipe.ts'
 import { resolvedRollout } from './complete-recipe.ts'
 import { loadCriticModel } from './critic-weights.ts'
@@ -140,7 +139,6 @@ const alignRecipe = async (run: string): Promise<AlignRecipe> => {
 /** The tokenizer that the answers of a run were written with. @throws DataError for a run of another kind */
 export const loadRolloutTokenizer = async (run: string): Promise<Tokenizer> => tokenizerOf(await alignRecipe(run))
 
-/** Scores by other rewards. */
 const scoreAgain = async (
   inputs: readonly unknown[],
   recipe: AlignRecipe,

@@ -1,6 +1,6 @@
 // The density estimators of TPE, and the choice of the point where they differ most.
 import { normalDistribution, type Random } from '../../../core/index.ts'
-import { isRange, type Line, lineOf, randomPoint, type SearchAxis } from './space.ts'
+import { isRange, type Line, lineOf, randomPoint, type SearchAxis } from '../points.ts'
 
 /** What a finished trial gave. */
 export interface Observation {
@@ -71,7 +71,7 @@ export const choiceProbabilities = (observed: readonly number[], choices: number
 }
 
 /** Settings of TPE. */
-export interface TpeSettings {
+interface TpeSettings {
   /** Trials with random values before the first that is estimated. */
   startup: number
   /** Values that each estimate chooses from. */

@@ -3,15 +3,13 @@
 import { join } from 'node:path'
 import { ConfigError, createRandom, exists } from '../../../core/index.ts'
 import { isLowerBetter, readHistory, runFiles } from '../../../tracking/index.ts'
-import { isFinished } from '../../engine/run-folder.ts'
-import { readRunRecipe } from '../../run-recipe.ts'
-import { nameOf, type SweepPoint } from '../points.ts'
+import { isFinished } from '../../engine/run-record.ts'
+import { readRunRecipe } from '../../kinds.ts'
+import { nameOf, pointCount, type SearchAxis, type SweepPoint } from '../points.ts'
 import { runPoint, type SweepListener, type SweptRun } from '../run-points.ts'
 import { type RunScore, scoreOf } from '../summary.ts'
-import { nextHalvingJob } from './halving.ts'
-import type { Search } from './methods.ts'
+import { nextHalvingJob, type Search } from './methods.ts'
 import type { Observation } from './parzen.ts'
-import { pointCount, type SearchAxis } from './space.ts'
 
 /** A point of a search with its runs: one, or one for each seed and split. */
 export interface SearchTrial {
@@ -30,7 +28,7 @@ export interface SearchTrial {
 }
 
 /** What a search needs to know. */
-export interface SearchRequest {
+interface SearchRequest {
   search: Search
   space: Readonly<Record<string, SearchAxis>>
   /** Values that each trial is run with, such as seeds and folds. */
@@ -87,7 +85,7 @@ class SearchRuns {
     this.#listener = listener
   }
 
-  async go(after: (search: SearchRuns) => Promise<void>): Promise<'finished' | 'interrupted'> {
+  async go(after: (search: SearchRuns) => Promise<unknown>): Promise<'finished' | 'interrupted'> {
     const { search, steps: whole } = this.#request
     const { trials: most, reduction = 2 } = search.settings
     const rungs = search.rungs?.(whole ?? 0) ?? [whole ?? 0]
@@ -197,7 +195,7 @@ export type SearchProgress = Pick<SearchRuns, 'runs' | 'trials'>
 export const runSearch = async (
   request: SearchRequest,
   listener: SweepListener,
-  after: (progress: SearchProgress) => Promise<void>,
+  after: (progress: SearchProgress) => Promise<unknown>,
 ): Promise<SearchProgress & { reason: 'finished' | 'interrupted' }> => {
   const search = new SearchRuns(request, listener)
   const reason = await search.go(after)

@@ -1,9 +1,9 @@
 // Searches on functions that cost nothing: densities against values computed by hand, and TPE against random search.
 import { describe, expect, it } from 'vitest'
 import { createRandom } from '../../../core/index.ts'
-import { nextHalvingJob, rungsOf } from './halving.ts'
+import { extremePoints, lineOf, parseRange, pointCount, randomPoint, rangeFaults, type SearchAxis } from '../points.ts'
+import { nextHalvingJob, rungsOf } from './methods.ts'
 import { choiceProbabilities, type Observation, ParzenEstimator, tpePoint } from './parzen.ts'
-import { extremePoints, lineOf, parseRange, pointCount, randomPoint, rangeFaults, type SearchAxis } from './space.ts'
 
 describe('a range', () => {
   it('is read from text', () => {

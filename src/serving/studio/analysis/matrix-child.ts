@@ -1,9 +1,9 @@
 // The process that scores all specialists on all tasks, which `matrix-work.ts` starts: it runs their models.
 import { packError } from '../../../core/index.ts'
 import { compareMatrix, type MatrixCell } from '../../../inference/index.ts'
-import { finiteOrNull } from '../shown-values.ts'
+import { intervalOf } from '../shown-values.ts'
 import type { MatrixScore } from '../types/compare-types.ts'
-import type { MatrixMessage, MatrixRequest } from './matrix-messages.ts'
+import type { MatrixMessage, MatrixRequest } from './matrix-work.ts'
 
 process.on('disconnect', () => process.exit(1))
 // Ctrl-C in the terminal of the studio reaches this process too: the studio ends it.
@@ -14,10 +14,7 @@ const send = (message: MatrixMessage): Promise<void> =>
     process.send?.(message, undefined, {}, () => resolve())
   })
 
-const scoreOf = (cell: MatrixCell): MatrixScore =>
-  'missing' in cell
-    ? { missing: cell.missing }
-    : { value: finiteOrNull(cell.value), low: finiteOrNull(cell.low), high: finiteOrNull(cell.high) }
+const scoreOf = (cell: MatrixCell): MatrixScore => ('missing' in cell ? { missing: cell.missing } : intervalOf(cell))
 
 process.on('message', async ({ folders, limit }: MatrixRequest) => {
   try {

@@ -1,13 +1,22 @@
 // Specialists on each other's tasks: the scores of some runs, computed when a page asks for them, in a process of its own, and kept until the
 // studio ends or the runs change.
+
 import type { ChildProcess } from 'node:child_process'
 import { join } from 'node:path'
-import { lowerPriority, startProcess, unpackError } from '../../../core/index.ts'
+import { lowerPriority, type PortableError, startProcess, unpackError } from '../../../core/index.ts'
 import { modelFiles, runFiles } from '../../../tracking/index.ts'
 import { ApiError } from '../../http/errors.ts'
-import { fileVersion } from '../file-version.ts'
-import type { MatrixState } from '../types/compare-types.ts'
-import type { MatrixMessage, MatrixRequest } from './matrix-messages.ts'
+import type { MatrixProgress, MatrixState, SpecialistMatrix } from '../types/compare-types.ts'
+import { fileVersion } from './recent.ts'
+
+/** Runs whose models are scored on each other's tasks, on the first records of each. */
+export interface MatrixRequest {
+  folders: string[]
+  limit: number
+}
+
+/** Any number of times progress, then the result or an error. */
+export type MatrixMessage = { progress: MatrixProgress } | { matrix: SpecialistMatrix } | { error: PortableError }
 
 /** Results that are kept. */
 const maxKept = 16

@@ -1,5 +1,11 @@
-// Results that are kept while the files that they were made from stay as they are.
-import { fileVersion } from '../file-version.ts'
+// Results that are kept while the files that they were made from stay as they are, by what the file system says of them.
+import { stat } from 'node:fs/promises'
+
+/** Text that changes when the file is written or replaced; undefined for a missing one. */
+export const fileVersion = async (path: string): Promise<string | undefined> => {
+  const facts = await stat(path).catch(() => undefined)
+  return facts && [facts.dev, facts.ino, facts.size, facts.mtimeMs].join(' ')
+}
 
 /** The last results by their key. */
 export class Recent<Value> {

@@ -1,11 +1,11 @@
-// The process that reads records for the studio, which `reader-process.ts` starts: one request, its progress, its result.
+// The process that reads records for the studio, which `data-session.ts` starts: one request, its progress, its result.
 import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
 import { basename } from 'node:path'
 import { packError } from '../../../core/index.ts'
 import { inspectRecipeRecords, readRecipeRecords } from '../../../runs/index.ts'
 import type { TaskRecord } from '../../../tasks/index.ts'
-import type { ReaderMessage, ReaderRequest, ReaderResult } from './reader-messages.ts'
+import type { ReaderMessage, ReaderRequest, ReaderResult } from './data-session.ts'
 
 process.on('disconnect', () => process.exit(1))
 

@@ -50,7 +50,7 @@ export const rowPage = async (
 ): Promise<RowPage> => {
   await awaitRows(store, offset + limit)
   const rows: DataRow[] = []
-  for await (const row of store.read(offset, offset + limit)) {
+  for await (const row of store.rows(offset, offset + limit)) {
     if (signal.aborted) break
     rows.push(shown(row, cellLength))
   }
@@ -67,7 +67,7 @@ export const rowPage = async (
 /** One row with long texts; undefined for an index that the store does not have. */
 export const wholeRow = async (store: RowStore, index: number, signal: AbortSignal): Promise<DataRow | undefined> => {
   await awaitRows(store, index + 1, wholePatience, signal)
-  for await (const row of store.read(index, index + 1)) return shown(row, wholeLength)
+  for await (const row of store.rows(index, index + 1)) return shown(row, wholeLength)
   return undefined
 }
 
@@ -78,7 +78,7 @@ export async function* rowTexts(store: RowStore): AsyncGenerator<SearchedText[]>
     while (!store.complete && store.total <= from) await awaitRows(store, from + 1)
     const to = store.total
     if (to <= from) return
-    for await (const { index, values = {}, start } of store.read(from, to))
+    for await (const { index, values = {}, start } of store.rows(from, to))
       yield start === undefined
         ? Object.entries(values).map(([where, value]) => ({ number: index, where, text: valueText(value) }))
         : [{ number: index, where: 'damaged line', text: start }]

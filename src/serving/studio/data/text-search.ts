@@ -1,4 +1,5 @@
 // Finds a text in texts that are streamed: case is ignored, and time and matches have a limit.
+import { setImmediate } from 'node:timers/promises'
 import type { SearchHit, SearchMessage } from '../types/data-types.ts'
 
 /** Milliseconds after which a search ends. */
@@ -21,10 +22,8 @@ export interface SearchedText {
   text: string
 }
 
-const giveTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
-
 /** The matches in one text. */
-export const matchesIn = ({ number, where, text }: SearchedText, wanted: string): SearchHit[] => {
+const matchesIn = ({ number, where, text }: SearchedText, wanted: string): SearchHit[] => {
   const hits: SearchHit[] = []
   const lower = text.toLowerCase()
   // Lower case may have another length, as that of İ has: then only texts of the same case are found at their place.
@@ -77,7 +76,7 @@ export const searchTexts = async (
     if (end !== 'all') break
     if (now - sent > messageInterval) flush()
     if (now - turn > turnMs) {
-      await giveTurn()
+      await setImmediate()
       turn = performance.now()
     }
   }

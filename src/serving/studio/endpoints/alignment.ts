@@ -6,7 +6,7 @@ import { exists } from '../../../core/index.ts'
 import { alignObjectives } from '../../../runs/index.ts'
 import { modelFiles, runFiles } from '../../../tracking/index.ts'
 import { ApiError } from '../../http/errors.ts'
-import { rolloutPath } from '../analysis/rollout-page.ts'
+import { rolloutPath } from '../analysis/alignment-pages.ts'
 import { defineStudioEndpoint, wholeNumber } from '../endpoint.ts'
 import type { RunEntry } from '../runs/run-entry.ts'
 import type {

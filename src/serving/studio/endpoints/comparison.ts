@@ -1,4 +1,4 @@
-// Runs side by side: scores against costs, predictions where two of them differ, confusion and calibration.
+// Runs side by side: scores against costs, predictions where two of them differ, confusion and calibration; and runs as one HTML file.
 import { join } from 'node:path'
 import { z } from 'zod'
 import { readEvaluation } from '../../../runs/index.ts'
@@ -6,7 +6,8 @@ import { runFiles } from '../../../tracking/index.ts'
 import { ApiError, badRequest } from '../../http/errors.ts'
 import { matrixPath, maxCompared, pairFilters } from '../compare-paths.ts'
 import { defineStudioEndpoint, wholeNumber } from '../endpoint.ts'
-import { finiteOrNull } from '../shown-values.ts'
+import { shareComparison, shareRun } from '../share/share.ts'
+import { intervalOf } from '../shown-values.ts'
 import type { Studio } from '../studio.ts'
 import type {
   CalibrationBin,
@@ -17,12 +18,12 @@ import type {
 } from '../types/compare-types.ts'
 
 /** The runs of a comparison in an address. */
-export const comparedQuery = z.strictObject({
+const comparedQuery = z.strictObject({
   runs: z.string().min(1).describe('encoded ids of runs, separated by commas'),
 })
 
 /** Their ids: each is encoded, as ids may have commas themselves. @throws ApiError for too many, or for another text */
-export const comparedIds = ({ runs }: z.output<typeof comparedQuery>): string[] => {
+const comparedIds = ({ runs }: z.output<typeof comparedQuery>): string[] => {
   let ids: string[]
   try {
     ids = [...new Set(runs.split(',').filter(Boolean).map(decodeURIComponent))]
@@ -139,15 +140,42 @@ export const runEvaluation = defineStudioEndpoint({
     const bins = details.calibration
     return {
       mainMetric,
-      metrics: Object.fromEntries(
-        Object.entries(metrics).map(([name, { value, low, high }]) => [
-          name,
-          { value: finiteOrNull(value), low: finiteOrNull(low), high: finiteOrNull(high) },
-        ]),
-      ),
+      metrics: Object.fromEntries(Object.entries(metrics).map(([name, measured]) => [name, intervalOf(measured)])),
       records: records?.count ?? null,
       confusion: confusionOf(details),
       calibration: Array.isArray(bins) ? (bins as CalibrationBin[]) : null,
     }
+  },
+})
+
+/** A page to be saved. */
+const download = (text: string, name: string): Response =>
+  new Response(text, {
+    headers: {
+      'content-type': 'text/html; charset=utf-8',
+      'content-disposition': `attachment; filename="${name.replace(/[^\w.-]+/g, '-')}.html"`,
+      'cache-control': 'no-store',
+    },
+  })
+
+export const runShare = defineStudioEndpoint({
+  method: 'get',
+  path: '/api/runs/:run/share',
+  summary: 'Download a run as one HTML file that needs no server',
+  async answer({ studio, ask, run }): Promise<Response> {
+    const { id } = await run()
+    return download(await shareRun({ studio, ask }, id), id)
+  },
+})
+
+export const comparisonShare = defineStudioEndpoint({
+  method: 'get',
+  path: '/api/comparison/share',
+  summary: 'Download a comparison of runs as one HTML file that needs no server',
+  query: comparedQuery,
+  async answer({ studio, ask, query }): Promise<Response> {
+    // An unknown run is an error of the request, with its own message.
+    const ids = await Promise.all(comparedIds(query).map(async (id) => (await studio.runs.get(id)).id))
+    return download(await shareComparison({ studio, ask }, ids), `comparison-of-${ids.length}-runs`)
   },
 })

@@ -1,15 +1,17 @@
 // The data of the runs: corpora, shards, records and pairs. Sources are named by ids of the catalogue; no endpoint takes a path.
 import { z } from 'zod'
+import type { SplitName } from '../../../data/index.ts'
 import { ApiError, badRequest } from '../../http/errors.ts'
+import type { CatalogEntry } from '../data/catalog.ts'
 import { corpusDocuments, corpusOverview, corpusTexts } from '../data/corpus-pages.ts'
 import { rowPage, rowTexts, wholeRow } from '../data/row-pages.ts'
 import { packedRows, shardDocuments, shardOverview, shardTexts } from '../data/shard-pages.ts'
 import { type SearchedText, searchTexts } from '../data/text-search.ts'
-import { defineStudioEndpoint, pause, studioStream, wholeNumber } from '../endpoint.ts'
-import type { Studio } from '../studio.ts'
+import { defineStudioEndpoint, pause, type StudioRequest, studioStream, wholeNumber } from '../endpoint.ts'
 import type {
   CorpusOverview,
   DataKind,
+  DataSource,
   DataSourceList,
   DocumentPage,
   InspectionMessage,
@@ -22,40 +24,39 @@ import type {
 
 const split = z.enum(['train', 'validation']).default('train').describe('split of shards')
 
-const expectKind = (kind: DataKind, wanted: DataKind): void => {
-  if (kind !== wanted) throw badRequest(`Expected the id of ${wanted} data, got that of ${kind}.`)
+type SourceRequest = Pick<StudioRequest<unknown, unknown>, 'studio' | 'param'>
+
+const entryOf = ({ studio, param }: SourceRequest): Promise<CatalogEntry> => studio.data.catalog.get(param('source'))
+
+/** The source that the path names. @throws ApiError for one of another kind */
+const sourceOf = async (request: SourceRequest, wanted: DataKind): Promise<DataSource> => {
+  const { source } = await entryOf(request)
+  if (source.kind !== wanted) throw badRequest(`Expected the id of ${wanted} data, got that of ${source.kind}.`)
+  return source
 }
 
-export const dataList = defineStudioEndpoint({
+const dataList = defineStudioEndpoint({
   method: 'get',
   path: '/api/data',
   summary: 'List the data that runs use, and the corpora and shards under the folders',
   answer: ({ studio }): Promise<DataSourceList> => studio.data.catalog.list(),
 })
 
-export const dataCorpus = defineStudioEndpoint({
+const dataCorpus = defineStudioEndpoint({
   method: 'get',
   path: '/api/data/:source/corpus',
   summary: 'Describe a corpus: stages, drop reasons with examples, lengths and languages',
-  async answer({ studio, param }): Promise<CorpusOverview> {
-    const { source } = await studio.data.catalog.get(param('source'))
-    expectKind(source.kind, 'corpus')
-    return corpusOverview(source)
-  },
+  answer: async (request): Promise<CorpusOverview> => corpusOverview(await sourceOf(request, 'corpus')),
 })
 
-export const dataShards = defineStudioEndpoint({
+const dataShards = defineStudioEndpoint({
   method: 'get',
   path: '/api/data/:source/shards',
   summary: 'Describe token shards, and the runs that read them',
-  async answer({ studio, param }): Promise<ShardOverview> {
-    const { source } = await studio.data.catalog.get(param('source'))
-    expectKind(source.kind, 'shards')
-    return shardOverview(studio, source)
-  },
+  answer: async (request): Promise<ShardOverview> => shardOverview(request.studio, await sourceOf(request, 'shards')),
 })
 
-export const dataDocuments = defineStudioEndpoint({
+const dataDocuments = defineStudioEndpoint({
   method: 'get',
   path: '/api/data/:source/documents',
   summary: 'Documents of a corpus or of shards from a number on; one document alone has a longer text',
@@ -64,15 +65,15 @@ export const dataDocuments = defineStudioEndpoint({
     limit: wholeNumber.min(1).max(100).default(20).describe('number of documents'),
     split,
   }),
-  async answer({ studio, param, query, signal }): Promise<DocumentPage> {
-    const { source } = await studio.data.catalog.get(param('source'))
+  async answer(request): Promise<DocumentPage> {
+    const { studio, query, signal } = request
+    const { source } = await entryOf(request)
     if (source.kind === 'corpus') return corpusDocuments(source, { ...query, signal })
-    expectKind(source.kind, 'shards')
-    return shardDocuments(studio, source, query)
+    return shardDocuments(studio, await sourceOf(request, 'shards'), query)
   },
 })
 
-export const dataPacked = defineStudioEndpoint({
+const dataPacked = defineStudioEndpoint({
   method: 'get',
   path: '/api/data/:source/packed',
   summary: 'Rows of shards as a run sees them, from a position on',
@@ -83,14 +84,11 @@ export const dataPacked = defineStudioEndpoint({
     count: wholeNumber.min(1).max(16).default(4).describe('number of rows'),
     seed: wholeNumber.optional().describe("random seed of order and masks (default: the run's)"),
   }),
-  async answer({ studio, param, query }): Promise<PackedRows> {
-    const { source } = await studio.data.catalog.get(param('source'))
-    expectKind(source.kind, 'shards')
-    return packedRows(studio, source, query)
-  },
+  answer: async (request): Promise<PackedRows> =>
+    packedRows(request.studio, await sourceOf(request, 'shards'), request.query),
 })
 
-export const dataRows = defineStudioEndpoint({
+const dataRows = defineStudioEndpoint({
   method: 'get',
   path: '/api/data/:source/rows',
   summary: 'Rows of records from an index on, with their texts cut',
@@ -98,18 +96,19 @@ export const dataRows = defineStudioEndpoint({
     offset: wholeNumber.default(0).describe('index of the first row'),
     limit: wholeNumber.min(1).max(200).default(100).describe('number of rows'),
   }),
-  async answer({ studio, param, query, signal }): Promise<RowPage> {
-    const { store } = await studio.data.rows(await studio.data.catalog.get(param('source')))
-    return rowPage(store, { ...query, signal })
+  async answer(request): Promise<RowPage> {
+    const { store } = await request.studio.data.rows(await entryOf(request))
+    return rowPage(store, { ...request.query, signal: request.signal })
   },
 })
 
-export const dataRow = defineStudioEndpoint({
+const dataRow = defineStudioEndpoint({
   method: 'get',
   path: '/api/data/:source/rows/:index',
   summary: 'One row of records with its texts',
-  async answer({ studio, param, signal }): Promise<RowDetails> {
-    const { store } = await studio.data.rows(await studio.data.catalog.get(param('source')))
+  async answer(request): Promise<RowDetails> {
+    const { studio, param, signal } = request
+    const { store } = await studio.data.rows(await entryOf(request))
     const index = wholeNumber.safeParse(param('index'))
     const row = index.success ? await wholeRow(store, index.data, signal) : undefined
     if (row === undefined)
@@ -126,8 +125,7 @@ export const dataInspection = defineStudioEndpoint({
   path: '/api/data/:source/inspection',
   summary: 'Look at all records: labels, lengths, copies, contradictions and overlap; computed once and then kept',
   async answer(request) {
-    const { studio, param } = request
-    const { job, leave } = await studio.data.inspect(await studio.data.catalog.get(param('source')))
+    const { job, leave } = await request.studio.data.inspect(await entryOf(request))
     return studioStream(request, async (send, signal) => {
       const done = job.result.then(
         () => true,
@@ -153,26 +151,23 @@ export const dataInspection = defineStudioEndpoint({
 })
 
 /** The texts of a source, whatever it holds. */
-const textsOf = async (
-  studio: Studio,
-  id: string,
-  split: 'train' | 'validation',
-): Promise<AsyncIterable<SearchedText[]>> => {
-  const entry = await studio.data.catalog.get(id)
+const textsOf = async (request: SourceRequest, split: SplitName): Promise<AsyncIterable<SearchedText[]>> => {
+  const { studio } = request
+  const entry = await entryOf(request)
   if (entry.reading !== undefined) return rowTexts((await studio.data.rows(entry)).store)
   return entry.source.kind === 'corpus' ? corpusTexts(entry.source) : shardTexts(studio, entry.source, split)
 }
 
-export const dataSearch = defineStudioEndpoint({
+const dataSearch = defineStudioEndpoint({
   method: 'get',
   path: '/api/data/:source/search',
   summary: 'Search all texts of a source; results are sent as they are found',
   query: z.strictObject({ q: z.string().min(1).max(500).describe('text to find, in any case'), split }),
   async answer(request) {
-    const { studio, param, query } = request
-    const texts = await textsOf(studio, param('source'), query.split)
+    const { q, split } = request.query
+    const texts = await textsOf(request, split)
     return studioStream(request, (send, signal) =>
-      searchTexts(texts, query.q, (message: SearchMessage) => send(message), signal),
+      searchTexts(texts, q, (message: SearchMessage) => send(message), signal),
     )
   },
 })

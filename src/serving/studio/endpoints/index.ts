@@ -1,16 +1,22 @@
 // Every endpoint of the studio.
 import type { StudioEndpoint } from '../endpoint.ts'
 import { alignmentFacts, answerOfRollout, preferences, rollout } from './alignment.ts'
-import { comparedPredictions, comparison, matrixState, runEvaluation, startMatrix, stopMatrix } from './comparison.ts'
+import {
+  comparedPredictions,
+  comparison,
+  comparisonShare,
+  matrixState,
+  runEvaluation,
+  runShare,
+  startMatrix,
+  stopMatrix,
+} from './comparison.ts'
 import { dataEndpoints } from './data.ts'
 import { checkNewRun, newRunForm, planNewRun, startNewRun } from './new-run.ts'
 import { askPlayground, loadPlaygroundModel, playgroundState, runModels, unloadPlaygroundModel } from './playground.ts'
 import { checkpointNow, deleteRun, resumeRun, runConsole, stop, tagRun } from './run-control.ts'
-import { filterFields, filterRuns } from './run-filter.ts'
-import { runChanges, runList } from './run-list.ts'
-import { runCurves, runDetails, runEvents } from './run-pages.ts'
+import { filterFields, filterRuns, runChanges, runCurves, runDetails, runEvents, runList } from './run-pages.ts'
 import { runBatch, runFilesOnDisk, runSamples } from './run-parts.ts'
-import { comparisonShare, runShare } from './run-share.ts'
 import { sweepList, sweepOf } from './sweeps.ts'
 
 export const studioEndpoints: readonly StudioEndpoint[] = [

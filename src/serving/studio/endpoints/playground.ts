@@ -2,21 +2,14 @@
 import { z } from 'zod'
 import { listRunModels } from '../../../runs/index.ts'
 import { ApiError } from '../../http/errors.ts'
-import { type ForwardedRequest, forward } from '../../live/forward.ts'
-import { readLiveFile } from '../../live/live-file.ts'
 import { liveModelName } from '../../live/live-model.ts'
+import { type ForwardedRequest, forward, readLiveFile } from '../../live/live-run.ts'
 import type { ModelSource } from '../../playground/model-hosts.ts'
+import { fileVersion } from '../analysis/recent.ts'
 import { defineStudioEndpoint } from '../endpoint.ts'
-import { fileVersion } from '../file-version.ts'
 import type { RunEntry } from '../runs/run-entry.ts'
 import type { Studio } from '../studio.ts'
-import type {
-  LoadedModel,
-  PlaygroundModel,
-  PlaygroundPath,
-  PlaygroundState,
-  RunModels,
-} from '../types/playground-types.ts'
+import type { LoadedModel, PlaygroundModel, PlaygroundPath, PlaygroundState, RunModels } from '../types/api-types.ts'
 
 const givenPrefix = 'given/'
 

@@ -4,7 +4,7 @@ import { access, lstat, readFile, realpath, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join, relative, resolve, sep } from 'node:path'
 import { z } from 'zod'
 import { ConfigError } from '../../../core/index.ts'
-import { lockRun, requestCheckpoint, runFiles, stopRun } from '../../../tracking/index.ts'
+import { lockRun, requestCheckpoint, runFiles, runOwner, stopRun } from '../../../tracking/index.ts'
 import { ApiError, badRequest } from '../../http/errors.ts'
 import { defineStudioEndpoint, pause, studioStream, wholeNumber } from '../endpoint.ts'
 import { startCommand } from '../new-run/start-run.ts'
@@ -12,7 +12,7 @@ import { readConsole } from '../runs/console-tail.ts'
 import type { RunEntry } from '../runs/run-entry.ts'
 import type { RunProcesses } from '../runs/run-processes.ts'
 import type { Studio } from '../studio.ts'
-import type { ConsoleMessage, ControlAnswer } from '../types/control-types.ts'
+import type { ConsoleMessage, ControlAnswer } from '../types/api-types.ts'
 
 const nothing = z.strictObject({})
 
@@ -80,7 +80,7 @@ export const resumeRun = defineStudioEndpoint({
     const entry = await run()
     const { processes } = studio.runs
     if (processes.has(entry.folder)) throw conflict('The run has just been started: it is running already.')
-    const owner = await entry.owner()
+    const owner = await runOwner(entry.folder)
     if (owner !== undefined) throw conflict(`The run is running already, in process ${owner}.`)
     if (entry.state === 'finished') throw conflict('The run has finished: nothing is left to do.')
     const pid = await processes.start(entry.folder, await wordsToResume(entry))
@@ -97,7 +97,7 @@ export const checkpointNow = defineStudioEndpoint({
   body: nothing,
   async answer({ run }): Promise<ControlAnswer> {
     const entry = await run()
-    if ((await entry.owner()) === undefined) throw await notRunning(entry, 'save')
+    if ((await runOwner(entry.folder)) === undefined) throw await notRunning(entry, 'save')
     await requestCheckpoint(entry.folder)
     return { message: 'The run writes a checkpoint after its current step.' }
   },

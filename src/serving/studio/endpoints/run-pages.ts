@@ -1,11 +1,71 @@
-// One run: what it is, its curves in buckets, and its events as they happen.
+// The table of runs with its changes and filters, and one run: what it is, its curves in buckets, and its events as they happen.
+
 import { join } from 'node:path'
 import { z } from 'zod'
-import { type DamagedLine, EventTail, runFiles, type TrainingEvent } from '../../../tracking/index.ts'
+import {
+  type DamagedLine,
+  EventTail,
+  type RunPrediction,
+  runFiles,
+  type TrainingEvent,
+} from '../../../tracking/index.ts'
 import { ApiError } from '../../http/errors.ts'
 import { defineStudioEndpoint, pause, studioStream, wholeNumber } from '../endpoint.ts'
-import { predictionOf } from '../runs/run-prediction.ts'
-import type { Curves, RunDetails, RunEventMessage } from '../types/api-types.ts'
+import type { RunEntry } from '../runs/run-entry.ts'
+import type { Curves, FilterAnswer, FilterFields, RunDetails, RunEventMessage, RunList } from '../types/api-types.ts'
+
+/** The prediction of a run; undefined without one. Both files are the program's own: a value that is missing is shown as such. */
+export const predictionOf = async (entry: RunEntry): Promise<RunPrediction | undefined> => {
+  const plan = await entry.readJson(runFiles.plan)
+  return (plan ?? (await entry.readJson(runFiles.card))?.prediction) as RunPrediction | undefined
+}
+
+export const runList = defineStudioEndpoint({
+  method: 'get',
+  path: '/api/runs',
+  summary: 'List the runs, newest first',
+  async answer({ studio: { runs } }): Promise<RunList> {
+    await runs.refresh({ scan: true })
+    return { runs: runs.rows, total: runs.total, roots: [...runs.roots] }
+  },
+})
+
+export const runChanges = defineStudioEndpoint({
+  method: 'get',
+  path: '/api/changes',
+  summary: 'Follow the rows of the table: all of them, then those that change',
+  answer: (request) =>
+    studioStream(request, async (send, signal) => {
+      const { runs } = request.studio
+      const stop = runs.follow(send)
+      try {
+        // A page that reconnects may have missed any number of changes. What is known comes first, what is read meanwhile follows.
+        if (runs.total > 0) send({ runs: runs.rows, removed: [], total: runs.total })
+        await runs.refresh({ scan: true })
+        send({ runs: [], removed: [], total: runs.total, all: runs.rows.map(({ id }) => id) })
+        while (!signal.aborted) await pause(60_000, signal)
+      } finally {
+        stop()
+      }
+    }),
+})
+
+export const filterRuns = defineStudioEndpoint({
+  method: 'get',
+  path: '/api/filter',
+  summary: 'Find the runs that fulfil a condition in SQL',
+  query: z.strictObject({ where: z.string().min(1).describe("condition, such as state = 'running' and loss < 2") }),
+  async answer({ studio, query: { where } }): Promise<FilterAnswer> {
+    return { ids: await studio.filter.find(where) }
+  },
+})
+
+export const filterFields = defineStudioEndpoint({
+  method: 'get',
+  path: '/api/filter/fields',
+  summary: 'List the fields that conditions may use',
+  answer: ({ studio }): Promise<FilterFields> => studio.filter.fields(),
+})
 
 /** Events that are sent with `details`; later ones come by the stream. */
 const maxMarks = 2000

@@ -10,8 +10,8 @@ import { ApiError } from '../../http/errors.ts'
 import { defineStudioEndpoint, wholeNumber } from '../endpoint.ts'
 import type { Columns } from '../runs/columns.ts'
 import type { RunEntry } from '../runs/run-entry.ts'
-import { predictionOf } from '../runs/run-prediction.ts'
-import type { BatchRows, CheckpointRow, RunFilesAnswer, RunSamples } from '../types/run-types.ts'
+import type { BatchRows, CheckpointRow, RunFilesAnswer, RunSamples } from '../types/api-types.ts'
+import { predictionOf } from './run-pages.ts'
 
 export const runBatch = defineStudioEndpoint({
   method: 'get',

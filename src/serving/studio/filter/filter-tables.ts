@@ -13,10 +13,8 @@ import {
   VARCHAR,
 } from '@duckdb/node-api'
 import { ConfigError, didYouMean } from '../../../core/index.ts'
-import { openSandbox, type SqlColumn, writeTable } from '../../sql/sandbox.ts'
-import type { RunRow } from '../types/api-types.ts'
-import type { FilterFields } from '../types/filter-types.ts'
-import { quoteSettings } from './filter-condition.ts'
+import { openSandbox, quoteSettings, type SqlColumn, writeTable } from '../../sql/sandbox.ts'
+import type { FilterFields, RunRow } from '../types/api-types.ts'
 
 /** More different settings are left out. */
 const maxSettings = 1500

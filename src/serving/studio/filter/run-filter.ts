@@ -2,11 +2,10 @@
 // some functions of a database cannot be interrupted.
 import { type PortableError, unpackError } from '../../../core/index.ts'
 import { badRequest } from '../../http/errors.ts'
+import { expectOneCondition } from '../../sql/sandbox.ts'
 import { AnsweringProcess } from '../process/answering-process.ts'
 import type { RunLibrary } from '../runs/run-library.ts'
-import type { RunRow } from '../types/api-types.ts'
-import type { FilterFields } from '../types/filter-types.ts'
-import { expectOneCondition } from './filter-condition.ts'
+import type { FilterFields, RunRow } from '../types/api-types.ts'
 import type { FilteredRuns } from './filter-tables.ts'
 
 /** A question to the process: a condition, or without one the fields. */

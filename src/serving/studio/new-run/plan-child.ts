@@ -1,32 +1,23 @@
-// The process of the planner, which `recipe-planner.ts` starts: plans one recipe after the other, without arithmetic.
+// The process of the planner, which `start-run.ts` starts: plans one recipe after the other, without arithmetic.
 import { TunesmithError } from '../../../core/index.ts'
 import { planRun } from '../../../runs/index.ts'
+import { answerMessages } from '../process/answering-process.ts'
 import type { RecipePlan } from '../types/new-run-types.ts'
-
-process.on('disconnect', () => process.exit(0))
-// Ctrl-C in the terminal of the studio reaches this process too: the studio ends it.
-process.on('SIGINT', () => {})
 
 /** Holders of memory that are shown. */
 const maxHolders = 6
 
 const planOf = async (recipe: object): Promise<RecipePlan> => {
   const { rows, speed, memoryBytes, notes } = await planRun(recipe, { story: false })
-  const [{ memory, costs, steps, ...row }] = rows
+  const [{ memory, costs, steps, diskBytes, ...row }] = rows
+  const { parameters, trainedParameters, tokens, tokensPerStep, flops, flopsPerStep, fits } = row
   return {
     fault: null,
     plan: {
-      parameters: row.parameters,
-      trainedParameters: row.trainedParameters,
+      ...{ parameters, trainedParameters, tokens, tokensPerStep, flops, flopsPerStep, fits, memoryBytes },
       steps: steps ?? null,
-      tokens: row.tokens,
-      tokensPerStep: row.tokensPerStep,
-      flops: row.flops,
-      flopsPerStep: row.flopsPerStep,
       peakBytes: memory.peakBytes,
-      memoryBytes,
-      fits: row.fits,
-      ...(row.diskBytes !== undefined && { diskBytes: row.diskBytes }),
+      ...(diskBytes !== undefined && { diskBytes }),
       holders: memory.holders
         .slice(0, maxHolders)
         .map(({ label, operator, bytes }) => ({ label: `${label} ${operator}`.trim(), bytes })),
@@ -40,10 +31,9 @@ const planOf = async (recipe: object): Promise<RecipePlan> => {
   }
 }
 
-process.on('message', async (recipe: object) => {
-  const reply = await planOf(recipe).catch((error: unknown): RecipePlan => {
+answerMessages((recipe: object) =>
+  planOf(recipe).catch((error: unknown): RecipePlan => {
     const isKnown = error instanceof TunesmithError
     return { plan: null, fault: isKnown ? error.message : `The planner failed: ${String(error)}` }
-  })
-  process.send?.(reply)
-})
+  }),
+)

@@ -78,3 +78,13 @@ export class AnsweringProcess {
     this.#child = undefined
   }
 }
+
+/** Called by the file of such a process: answers each message, and ends with the studio. */
+export const answerMessages = <Message>(answer: (message: Message) => Promise<object>): void => {
+  process.on('disconnect', () => process.exit(0))
+  // Ctrl-C in the terminal of the studio reaches this process too: the studio ends it.
+  process.on('SIGINT', () => {})
+  process.on('message', async (message: Message) => {
+    process.send?.(await answer(message))
+  })
+}

@@ -1,6 +1,6 @@
 // The process of a studio, which `studio-process.ts` starts: serves until its parent says that the run has ended, or is gone itself.
 import { faultText, packError } from '../../../core/index.ts'
-import { createStudio, type RunningStudio } from '../create-studio.ts'
+import { createStudio, type RunningStudio } from '../studio-app.ts'
 import type { MessageFromStudio, MessageToStudio } from './studio-process.ts'
 
 /** Time for open pages to read the last events. */

@@ -1,7 +1,7 @@
 // A studio in a process of its own, so that its pages stay quick while this one computes.
 import type { ChildProcess } from 'node:child_process'
 import { type PortableError, startProcess, unpackError } from '../../../core/index.ts'
-import type { StudioServerSettings } from '../create-studio.ts'
+import type { StudioServerSettings } from '../studio-app.ts'
 
 /** Messages to the process; `end` tells its pages that the run has ended, then ends it. */
 export type MessageToStudio = { type: 'start'; settings: StudioServerSettings } | { type: 'end' }

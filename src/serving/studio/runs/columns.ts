@@ -1,10 +1,34 @@
-// The numbers of a run's events as columns that grow, and their reduction to the buckets of a chart.
-
+// The numbers of a run's events as columns that grow, and their reduction to the buckets of a chart or to a small picture.
 import { finiteOrNull } from '../shown-values.ts'
 import type { BucketedCurve } from '../types/api-types.ts'
 
+/** Evenly spaced values of a sequence of unknown length. */
+export class Sparkline {
+  #values: number[] = []
+  #every = 1
+  #seen = 0
+  readonly #capacity: number
+
+  constructor(capacity = 120) {
+    this.#capacity = capacity
+  }
+
+  add(value: number): void {
+    if (this.#seen++ % this.#every !== 0 || !Number.isFinite(value)) return
+    this.#values.push(value)
+    if (this.#values.length <= this.#capacity) return
+    this.#values = this.#values.filter((_, i) => i % 2 === 0)
+    this.#every *= 2
+  }
+
+  get values(): number[] {
+    // Three digits are finer than a pixel, and short to send.
+    return this.#values.map((value) => Number(value.toPrecision(3)))
+  }
+}
+
 /** Numbers that grow at the end, without a boxed value for each. */
-class Growing {
+export class Growing {
   #values = new Float64Array(256)
   length = 0
 
@@ -41,7 +65,7 @@ interface Column {
 }
 
 /** A range of steps and the number of buckets that it is divided into. */
-export interface BucketRange {
+interface BucketRange {
   /** First step (default: the first of the column). */
   from?: number
   /** Last step (default: the last of the column). */

@@ -19,14 +19,12 @@ import {
   type TailState,
   type TrainingEvent,
 } from '../../../tracking/index.ts'
-import { fileVersion } from '../file-version.ts'
-import { finiteOrNull } from '../shown-values.ts'
+import { fileVersion } from '../analysis/recent.ts'
+import { finiteOrNull, recipeTitle } from '../shown-values.ts'
 import type { Mark, RunRow, RunState } from '../types/api-types.ts'
-import { Columns } from './columns.ts'
+import { Columns, Sparkline } from './columns.ts'
 import { consoleError } from './console-tail.ts'
-import { recipeTitle } from './recipe-title.ts'
 import type { RunProcesses } from './run-processes.ts'
-import { Sparkline } from './sparkline.ts'
 
 /** More marks, samples or damaged lines of one run are counted, but not kept. */
 const maxKept = 10_000
@@ -121,34 +119,35 @@ class EventReading {
 
 /** A run in one of the studio's folders. */
 export class RunEntry {
-  readonly id: string
-  readonly folder: string
   /** Written by the studio's pages; the library reads and stores them. */
   tags: string[] = []
+  state: RunState = 'interrupted'
+  recipe: Record<string, unknown> | undefined
+  /** Whether the files have been read once. */
+  isRead = false
   #reading: EventReading
   /** A pass that also reads columns, and takes the place of the one before when it has arrived at the end. */
   #nextReading: EventReading | undefined
-  #state: RunState = 'interrupted'
   #stopping = false
   /** Why a program that wrote no event ended. */
   #failure: string | undefined
   readonly #processes: RunProcesses | undefined
-  #recipe: Record<string, unknown> | undefined
   /** Version of the file that the recipe was read from. */
   #recipeVersion: string | undefined
   /** From the run card of a finished run; of another by the wall time of its sessions. */
   #cost: RunRow['cost'] = null
   /** Version of the file that the cost was read from, with the price. */
   #costVersion: string | undefined
-  #isRead = false
   /** Whether the row has changed since `takeNews` was called. */
   #hasNews = false
   #row: RunRow | undefined
 
   /** @param processes - programs that were started here, whose runs count as running before they have locked their folders */
-  constructor(id: string, folder: string, processes?: RunProcesses) {
-    this.id = id
-    this.folder = folder
+  constructor(
+    readonly id: string,
+    readonly folder: string,
+    processes?: RunProcesses,
+  ) {
     this.#processes = processes
     this.#reading = new EventReading(join(folder, runFiles.events), { columns: false })
   }
@@ -159,13 +158,13 @@ export class RunEntry {
     // A run that was started here has no events before its first step.
     const isBare = found === 'missing'
     if (isBare && !(await exists(join(this.folder, runFiles.console)))) return 'missing'
-    const before = JSON.stringify([this.#state, this.#stopping, this.#failure])
+    const before = JSON.stringify([this.state, this.#stopping, this.#failure])
     await this.#readState(isBare)
     await this.#readRecipe()
     await this.#readCost()
-    const isSame = before === JSON.stringify([this.#state, this.#stopping, this.#failure])
+    const isSame = before === JSON.stringify([this.state, this.#stopping, this.#failure])
     if (!isSame || this.#row === undefined) this.#changed()
-    this.#isRead = true
+    this.isRead = true
     return 'read'
   }
 
@@ -199,11 +198,11 @@ export class RunEntry {
     const running = (await runOwner(this.folder)) !== undefined
     this.#stopping = running && (await isStopping(this.folder))
     this.#failure = undefined
-    if (running || this.#processes?.has(this.folder)) this.#state = 'running'
+    if (running || this.#processes?.has(this.folder)) this.state = 'running'
     else if (isBare) {
       this.#failure = await consoleError(join(this.folder, runFiles.console))
-      this.#state = this.#failure === undefined ? 'interrupted' : 'failed'
-    } else this.#state = damage.length > 0 ? 'damaged' : (end?.reason ?? 'interrupted')
+      this.state = this.#failure === undefined ? 'interrupted' : 'failed'
+    } else this.state = damage.length > 0 ? 'damaged' : (end?.reason ?? 'interrupted')
   }
 
   /** The recipe: run.json, or what the form had while there is none. */
@@ -214,29 +213,20 @@ export class RunEntry {
     if (version === this.#recipeVersion) return
     const recipe = await this.readJson(name)
     // The version comes with what it names: another call at the same time would find the one without the other.
-    this.#recipe = recipe
+    this.recipe = recipe
     this.#recipeVersion = version
     this.#row = undefined
   }
 
   async #readCost(): Promise<void> {
-    const { pricePerHour: price, currency } = this.#recipe ?? {}
-    const isFinished = this.#state === 'finished'
+    const { pricePerHour: price, currency } = this.recipe ?? {}
+    const isFinished = this.state === 'finished'
     const version = [price, currency, await fileVersion(join(this.folder, runFiles[isFinished ? 'card' : 'sessions']))]
     if (JSON.stringify(version) === this.#costVersion) return
     const cost = typeof price === 'number' ? await costOf(this.folder, isFinished, price, currency) : null
     this.#cost = cost
     this.#costVersion = JSON.stringify(version)
     this.#row = undefined
-  }
-
-  /** Whether the files have been read once. */
-  get isRead(): boolean {
-    return this.#isRead
-  }
-
-  get state(): RunState {
-    return this.#state
   }
 
   /** What was read of the events, apart from the numbers of each step. */
@@ -247,15 +237,6 @@ export class RunEntry {
   /** Bytes of events.jsonl that the outline includes. */
   get offset(): number {
     return this.#reading.tail.offset
-  }
-
-  get recipe(): Record<string, unknown> | undefined {
-    return this.#recipe
-  }
-
-  /** The process that writes in the run's folder, if there is one. */
-  owner(): Promise<number | undefined> {
-    return runOwner(this.folder)
   }
 
   /** A JSON file of the run's folder; undefined if it is missing or damaged. */
@@ -280,17 +261,17 @@ export class RunEntry {
     const { outline } = this.#reading
     const { end, damage, spark, secondsLeft, evaluations, step, totalSteps, loss, tokens, tokensPerSecond } = outline
     const { seconds, started, updated, incidents, checkpoint } = outline
-    const running = this.#state === 'running'
+    const running = this.state === 'running'
     return {
-      ...{ id: this.id, folder: this.folder, state: this.#state },
-      ...recipeTitle(this.#recipe),
+      ...{ id: this.id, folder: this.folder, state: this.state },
+      ...recipeTitle(this.recipe),
       ...{ step, totalSteps, loss, tokens, tokensPerSecond, seconds, incidents, started, updated, checkpoint },
-      best: bestEvaluation(evaluations, keptMetric(this.#recipe)),
+      best: bestEvaluation(evaluations, keptMetric(this.recipe)),
       stopping: this.#stopping,
       secondsLeft: running ? secondsLeft : null,
       spark: spark.values,
       message:
-        this.#state === 'damaged'
+        this.state === 'damaged'
           ? `Line ${damage[0].line} of events.jsonl is damaged: expected ${damage[0].expected}.`
           : running
             ? null

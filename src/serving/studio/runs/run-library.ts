@@ -1,14 +1,62 @@
-// The runs in the studio's folders. Their state is in their own files; what is here is only what was read of them.
-import { readdir } from 'node:fs/promises'
+// The runs in the studio's folders. Their state is in their own files; what is here is only what was read of them. Their tags are in a file
+// of the folder that has the runs: they outlive the studio and belong to no run's own results.
+import { readdir, readFile } from 'node:fs/promises'
 import { join, relative, resolve } from 'node:path'
-import { byCodeUnits, ConfigError, exists } from '../../../core/index.ts'
+import { byCodeUnits, ConfigError, exists, writeFileAtomic } from '../../../core/index.ts'
 import { runFiles } from '../../../tracking/index.ts'
-import { ApiError } from '../../http/errors.ts'
+import { ApiError, badRequest } from '../../http/errors.ts'
 import type { RunChanges, RunRow } from '../types/api-types.ts'
 import type { Columns } from './columns.ts'
 import { RunEntry } from './run-entry.ts'
 import { RunProcesses } from './run-processes.ts'
-import { RunTags } from './run-tags.ts'
+
+const fileName = '.studio-tags.json'
+const maxTags = 32
+const maxLength = 64
+
+type TagsByPath = Record<string, string[]>
+
+/** The tags of the runs in one folder. */
+class RunTags {
+  readonly #path: string
+  #writing: Promise<unknown> = Promise.resolve()
+
+  constructor(folder: string) {
+    this.#path = join(folder, fileName)
+  }
+
+  /** Tags by the path of the run in the folder. A missing or damaged file counts as no tags. */
+  async read(): Promise<TagsByPath> {
+    try {
+      const value = JSON.parse(await readFile(this.#path, 'utf8')) as unknown
+      if (typeof value !== 'object' || value === null) return {}
+      return Object.fromEntries(
+        Object.entries(value).filter(([, tags]) => Array.isArray(tags) && tags.every((tag) => typeof tag === 'string')),
+      ) as TagsByPath
+    } catch {
+      return {}
+    }
+  }
+
+  /** Stores the tags of a run: without repetitions, sorted. @throws ApiError for too many or too long ones */
+  async set(path: string, tags: readonly string[]): Promise<string[]> {
+    const clean = [...new Set(tags.map((tag) => tag.trim()).filter(Boolean))].sort()
+    if (clean.length > maxTags || clean.some((tag) => tag.length > maxLength))
+      throw badRequest(
+        `Expected at most ${maxTags} tags of at most ${maxLength} characters for \`tags\`, got more.`,
+        'tags',
+      )
+    const write = async () => {
+      const { [path]: _, ...others } = await this.read()
+      const all = clean.length === 0 ? others : { ...others, [path]: clean }
+      await writeFileAtomic(this.#path, `${JSON.stringify(all, null, 2)}\n`)
+    }
+    // One after the other, or two pages would lose each other's tags.
+    this.#writing = this.#writing.then(write, write)
+    await this.#writing
+    return clean
+  }
+}
 
 /** Depth of folders below a root in which runs are found: a quickstart or a sweep has runs in folders of its own. */
 const maxDepth = 4
@@ -27,7 +75,6 @@ const tellInterval = 60
 
 /** The runs of some folders. */
 export class RunLibrary {
-  readonly roots: readonly string[]
   /** Programs that were started here. */
   readonly processes = new RunProcesses()
   readonly #entries = new Map<string, RunEntry>()
@@ -40,9 +87,7 @@ export class RunLibrary {
   #nextSearch: Promise<void> | undefined
   readonly #listeners = new Set<(changes: RunChanges) => void>()
 
-  private constructor(roots: readonly string[]) {
-    this.roots = roots
-  }
+  private constructor(readonly roots: readonly string[]) {}
 
   /** @throws ConfigError for a folder that is missing */
   static async open(roots: readonly string[]): Promise<RunLibrary> {

@@ -3,8 +3,7 @@ import { ConfigError, exists, writeFileAtomic } from '../../../core/index.ts'
 import { maxCompared } from '../compare-paths.ts'
 import { Studio } from '../studio.ts'
 import { createStudioApp } from '../studio-app.ts'
-import { shareRun } from './share.ts'
-import { shareComparison } from './share-comparison.ts'
+import { shareComparison, shareRun } from './share.ts'
 
 /** What was written. */
 export interface SharedRuns {

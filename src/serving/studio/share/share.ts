@@ -1,20 +1,20 @@
-// Runs as one HTML file that needs no server: the studio's own pages with the answers of its API in them. What names places of this machine is
-// shortened, and what may be a secret is left out.
+// A run, or a comparison of runs, as one HTML file that needs no server: the studio's own pages with the answers of its API in them. What
+// names places of this machine is shortened, and what may be a secret is left out.
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ConfigError } from '../../../core/index.ts'
 import { escapeHtml, withoutPlaces } from '../../../tracking/index.ts'
 import { builtPages } from '../built-pages.ts'
+import { comparisonPath, encodeIds, matrixPathOf, pairFilters, predictionsPath } from '../compare-paths.ts'
 import type { Ask } from '../endpoint.ts'
 import { maxCurves } from '../endpoints/run-pages.ts'
 import type { Studio } from '../studio.ts'
-import type { RunDetails, RunList } from '../types/api-types.ts'
-import type { RunSamples } from '../types/run-types.ts'
-import type { SharedFile } from '../types/share-types.ts'
+import type { RunDetails, RunList, RunSamples, SharedFile } from '../types/api-types.ts'
+import type { MatrixState, RunComparisonAnswer } from '../types/compare-types.ts'
 
 /** What a shared file has, apart from the answers. */
-export interface ShareSettings {
+interface ShareSettings {
   title: string
   /** Address of the first page, such as `#/runs/base`. */
   home: string
@@ -30,7 +30,7 @@ const scriptJson = (value: unknown): string => JSON.stringify(value).replaceAll(
 const hashOf = (text: string): string => `'sha256-${createHash('sha256').update(text).digest('base64')}'`
 
 /** The whole page. @throws SetupError if set-up has not built the pages */
-export const renderSharedFile = async (file: SharedFile): Promise<string> => {
+const renderSharedFile = async (file: SharedFile): Promise<string> => {
   const folder = await builtPages('share.js')
   const read = (name: string) => readFile(join(folder, name), 'utf8')
   const script = (await read('share.js')).replaceAll('</script', '<\\/script')
@@ -48,7 +48,7 @@ export const renderSharedFile = async (file: SharedFile): Promise<string> => {
 }
 
 /** A studio, and how its API is asked. */
-export interface SharedStudio {
+interface SharedStudio {
   studio: Studio
   ask: Ask
 }
@@ -58,7 +58,7 @@ export interface SharedStudio {
  * @param options.keepErrors keeps answers that are errors, which the page shows in words
  * @throws ConfigError with the message of an answer that is an error
  */
-export const answersOf = async (
+const answersOf = async (
   ask: Ask,
   paths: Record<string, string>,
   { keepErrors = false } = {},
@@ -109,7 +109,7 @@ const runAnswers = async (
  * @param more answers of the API by path, which other pages ask for
  * @throws ConfigError for an unknown run
  */
-export const sharePages = async (
+const sharePages = async (
   { studio, ask }: SharedStudio,
   ids: readonly string[],
   { content, ...settings }: ShareSettings,
@@ -133,3 +133,52 @@ export const shareRun = (from: SharedStudio, id: string): Promise<string> =>
     ...{ title: id, home: `#/runs/${encodeURIComponent(id)}`, pages: ['runs'] },
     content: { buckets: 2000, samples: 200 },
   })
+
+/** Runs of one task whose predictions are in the file pair by pair: the best ones. */
+const maxPaired = 4
+
+/** Buckets of curves and steps with samples of each run, of which a file has many. */
+const content = { buckets: 600, samples: 20 }
+
+/** Pairs of runs that were scored on the same records, in both orders. */
+const pairsOf = (runs: RunComparisonAnswer['runs']): [string, string][] => {
+  const groups = new Map<string, string[]>()
+  for (const { id, group } of runs) groups.set(group, [...(groups.get(group) ?? []), id])
+  return [...groups.values()].flatMap((ids) => {
+    const best = ids.slice(0, maxPaired)
+    return best.flatMap((a) => best.filter((b) => b !== a).map((b): [string, string] => [a, b]))
+  })
+}
+
+/**
+ * A comparison of runs of a studio as the text of an HTML file.
+ * @param ids at most `maxCompared`
+ * @throws ConfigError for an unknown run
+ */
+export const shareComparison = async (from: SharedStudio, ids: readonly string[]): Promise<string> => {
+  const path = comparisonPath(ids)
+  const answers = await answersOf(from.ask, { [path]: path })
+  const { runs } = answers[path] as RunComparisonAnswer
+  const paths = [
+    ...runs.map(({ id }) => `/api/runs/${encodeURIComponent(id)}/evaluation`),
+    ...pairsOf(runs).flatMap(([a, b]) => pairFilters.map((filter) => predictionsPath(a, b, { filter }))),
+  ]
+  // Some runs have no predictions: the page says why, as it does in the studio.
+  const views = await answersOf(from.ask, Object.fromEntries(paths.map((each) => [each, each])), { keepErrors: true })
+  // Every specialist on every task, if it was computed: its models cannot run in a file.
+  const scored = [...new Set(runs.map(({ id }) => id))]
+  const matrixAt = matrixPathOf(scored)
+  const matrix = scored.length === 0 ? {} : await answersOf(from.ask, { [matrixAt]: matrixAt })
+  const isDone = (matrix[matrixAt] as MatrixState | undefined)?.state === 'done'
+  return sharePages(
+    from,
+    ids,
+    {
+      title: `Comparison of ${ids.length} runs`,
+      home: `#/compare?runs=${encodeURIComponent(encodeIds(ids))}`,
+      pages: ['runs', 'compare'],
+      content,
+    },
+    { ...answers, ...views, ...(isDone ? matrix : {}) },
+  )
+}

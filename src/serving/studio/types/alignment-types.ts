@@ -1,36 +1,29 @@
 // What the page "Alignment" and the server say to each other. Only types, and independent of Node, since the pages import it too.
-
-/** What a run of alignment learned from. */
-export type AlignmentKind = 'rollouts' | 'preferences'
+import type { RolloutRow } from '../../../alignment/index.ts'
+import type { PreferenceMargin } from '../../../runs/index.ts'
 
 /** Answer of `GET /api/runs/:run/alignment`. */
 export interface AlignmentFacts {
   objective: string
-  kind: AlignmentKind
+  /** What it learned from. */
+  kind: 'rollouts' | 'preferences'
   /** Numbers of the rollouts whose files are there, in their order, at most 20,000 of them. */
   rollouts: number[]
   /** Whether the model is finished and its validation records were scored. */
   scored: boolean
 }
 
+/** Fields of an answer's row that its page shows. */
+type ShownFields =
+  | ('step' | 'group' | 'member' | 'id' | 'prompt' | 'completion' | 'reference' | 'finishReason' | 'trained')
+  | ('reward' | 'rewards' | 'advantage' | 'kl')
+
 /** An answer of a rollout, without its tokens; long texts are cut. */
-export interface RolloutAnswerRow {
+export interface RolloutAnswerRow extends Pick<RolloutRow, ShownFields> {
   /** Position in the file, from 0. */
   row: number
-  step: number
-  group: number
-  member: number
-  id: string
-  prompt: string
-  completion: string
-  reference: string | null
+  /** Number of its tokens. */
   tokens: number
-  finishReason: string
-  trained: boolean
-  reward: number | null
-  rewards: Record<string, number | null>
-  advantage: number | null
-  kl: number | null
 }
 
 /** A group of answers to one prompt whose rewards are all equal: it teaches nothing to objectives that compare within groups. */
@@ -80,23 +73,11 @@ export interface RolloutAnswer extends RolloutAnswerRow {
   note: string | null
 }
 
-/** An answer of preference data. */
-export interface PreferenceAnswer {
-  quality: 'chosen' | 'rejected' | 'good' | 'bad'
-  text: string
-  logProb: number
-  ratio: number | null
-  tokens: number
-}
+/** A validation record with its margin; long texts are cut. */
+export type PreferenceRow = PreferenceMargin
 
-/** A validation record with its margin. */
-export interface PreferenceRow {
-  id: string
-  prompt: string
-  answers: PreferenceAnswer[]
-  margin: number | null
-  displaced: boolean | null
-}
+/** An answer of preference data. */
+export type PreferenceAnswer = PreferenceMargin['answers'][number]
 
 /** Orders of preferences: displaced ones first, the smallest or largest margins first, or as in the data. */
 export type PreferenceOrder = 'displaced' | 'smallest' | 'largest' | 'data'

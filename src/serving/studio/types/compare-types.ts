@@ -1,7 +1,9 @@
 // What the page "Compare" and the server say to each other. Only types, and independent of Node, since the pages import it too.
+import type { MatrixColumn, MatrixRow } from '../../../inference/index.ts'
+import type { ComparedRun, PredictionPairs } from '../../../runs/index.ts'
 
 /** Families of fine-tuning methods, which have a shape and a colour of their own. */
-export type MethodFamily = 'full' | 'features' | 'selective' | 'adapter' | 'lora'
+export type MethodFamily = ComparedRun['family']
 
 /** A value with its confidence interval; null where it is undefined. */
 export interface IntervalValue {
@@ -18,29 +20,23 @@ export interface PairedDifference extends IntervalValue {
   probability: number | null
 }
 
-/** A finished run of a comparison. */
-export interface ComparedRunRow extends IntervalValue {
+/** Fields of a run that its page shows as they are. */
+type ShownFields =
+  | ('base' | 'task' | 'variant' | 'family' | 'randomInit' | 'metric')
+  | ('trainedParameters' | 'seconds' | 'peakBytes' | 'fileBytes')
+
+/** A finished run of a comparison. Runs of one task are compared with each other. */
+export interface ComparedRunRow extends IntervalValue, Pick<ComparedRun, ShownFields> {
   id: string
-  base: string
-  /** What it learned; runs of one task are compared with each other. */
-  task: string
   /** Name of its validation data. */
   data: string
   /** Runs with equal keys were scored on the same records by the same metric. */
   group: string
-  variant: string
-  family: MethodFamily
-  randomInit: boolean
   seed: string
-  metric: string
   lowerIsBetter: boolean
-  trainedParameters: number
   trainedShare: number | null
-  seconds: number
   energyJoules: number | null
   cost: { amount: number; currency: string } | null
-  peakBytes: number
-  fileBytes: number
   /** This run minus the best one on the same records. */
   difference: PairedDifference | null
   /** This run minus the same one with a randomly initialised base. */
@@ -48,7 +44,7 @@ export interface ComparedRunRow extends IntervalValue {
 }
 
 /** The score of a baseline without training. */
-export interface ReferenceRow extends IntervalValue {
+interface ReferenceRow extends IntervalValue {
   task: string
   metric: string
   name: string
@@ -57,7 +53,7 @@ export interface ReferenceRow extends IntervalValue {
 }
 
 /** A place on a chart of reward against KL divergence. */
-export interface RewardPlace extends IntervalValue {
+interface RewardPlace extends IntervalValue {
   /** Id of the run, or what else has this place. */
   name: string
   method: string
@@ -94,11 +90,7 @@ export interface PredictionText {
 }
 
 /** Answer of `GET /api/comparison/predictions?first=…&second=…`. */
-export interface PredictionPage {
-  metric: string
-  lowerIsBetter: boolean
-  /** Whether a prediction is right or wrong; otherwise one is better than the other. */
-  rightOrWrong: boolean
+export interface PredictionPage extends Omit<PredictionPairs, 'pairs'> {
   counts: Record<PairFilter, number>
   /** Records that fit the filter and the search. */
   total: number
@@ -131,8 +123,8 @@ export type MatrixScore = IntervalValue | { missing: string }
 
 /** Bases and specialists on all tasks of some runs. */
 export interface SpecialistMatrix {
-  columns: { name: string; task: string; metric: string; lowerIsBetter: boolean; records: number }[]
-  rows: { name: string; kind: 'base' | 'specialist'; cells: MatrixScore[] }[]
+  columns: MatrixColumn[]
+  rows: (Pick<MatrixRow, 'name' | 'kind'> & { cells: MatrixScore[] })[]
   /** Maximum records of a task that were scored. */
   limit: number
 }

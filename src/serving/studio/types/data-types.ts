@@ -1,4 +1,5 @@
 // What the page "Data" and its server say to each other. Only types, and independent of Node, since the page imports it too.
+import type { DataInspection, Finding, InspectedPart } from '../../../runs/index.ts'
 
 /** What a source of data holds. */
 export type DataKind = 'corpus' | 'shards' | 'records' | 'pairs' | 'ratings' | 'prompts'
@@ -42,7 +43,7 @@ export interface DataSourceList {
 }
 
 /** Texts by a length; `to` is the first length of the next range. */
-export interface LengthBucket {
+interface LengthBucket {
   from: number
   to: number
   count: number
@@ -204,45 +205,16 @@ export interface ShownReport {
   unreadColumns?: string[]
 }
 
-/** Pairs of doubtful records: how many, and the first of them. */
-export interface ShownFinding {
-  count: number
-  examples: { first: string; second: string; text: string; answers: [string, string] }[]
-}
+export type { Finding as ShownFinding }
 
 /** What one file or folder has. */
-export interface ShownPart {
-  report: ShownReport
-  lengths: {
-    unit: 'tokens' | 'words'
-    mean: number
-    min: number
-    median: number
-    p95: number
-    p99: number
-    max: number
-    histogram: LengthBucket[]
-  }
-  labels: { label: string; count: number }[]
-  copies: ShownFinding
-  contradictions: ShownFinding
-  nearCopies: ShownFinding
-  nearContradictions: ShownFinding
-}
+export type ShownPart = Pick<
+  InspectedPart,
+  'report' | 'lengths' | 'labels' | 'copies' | 'contradictions' | 'nearCopies' | 'nearContradictions'
+>
 
-/** A look at all records: what the page shows of `DataInspection` of the runs. */
-export interface ShownInspection {
-  train: ShownPart
-  validation?: ShownPart
-  overlap?: {
-    texts: ShownFinding
-    near: ShownFinding
-    onlyInTraining: string[]
-    onlyInValidation: string[]
-  }
-  nearRecords: number
-  similarity: number
-}
+/** A look at all records: what the page shows of it. */
+type ShownInspection = Pick<DataInspection, 'train' | 'validation' | 'overlap' | 'nearRecords' | 'similarity'>
 
 /** An event of `GET /api/data/:source/inspection`. */
 export type InspectionMessage =

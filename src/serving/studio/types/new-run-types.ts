@@ -1,4 +1,5 @@
 // What the pages and the server say to each other about new runs. Only types, independent of Node.
+import type { PlannedRow } from '../../../runs/index.ts'
 
 /** Commands that the form starts. */
 export type FormCommand = 'pretrain' | 'finetune' | 'multitask' | 'align'
@@ -24,7 +25,7 @@ export interface FormSchema {
 }
 
 /** A part whose fields depend on a choice: `adapter` on `variant`. */
-export interface FormPart {
+interface FormPart {
   choice: readonly string[]
   part: readonly string[]
   schemas: Record<string, FormSchema>
@@ -59,32 +60,27 @@ export interface RecipeCheck {
   commandLine: string
 }
 
-/** Answer of `POST /api/new-run/:command/plan`: the run before it starts. */
-export interface RecipePlan {
-  /** Why there is no plan. */
-  fault: string | null
-  plan: {
-    parameters: number
-    trainedParameters: number
-    steps: number | null
-    tokens: number
-    tokensPerStep: number
-    flops: number
-    flopsPerStep: number
-    peakBytes: number
-    /** Memory of the machine or the budget. */
-    memoryBytes: number
-    fits: boolean
-    /** Undefined for a method that keeps no checkpoints. */
-    diskBytes?: number
-    /** What holds the memory at its peak, largest first. */
-    holders: { label: string; bytes: number }[]
-    /** Seconds with their bounds, where the speed of the machine is known. */
-    seconds: { value: number; from: number; to: number; source: string } | null
-    money: number | null
-    notes: string[]
-  } | null
+/** Fields of a plan that its page shows as they are. */
+type PlannedFields =
+  | ('parameters' | 'trainedParameters' | 'tokens' | 'tokensPerStep' | 'flops' | 'flopsPerStep')
+  | ('fits' | 'diskBytes')
+
+/** The run before it starts. */
+interface ShownPlan extends Pick<PlannedRow, PlannedFields> {
+  steps: number | null
+  peakBytes: number
+  /** Memory of the machine or the budget. */
+  memoryBytes: number
+  /** What holds the memory at its peak, largest first. */
+  holders: { label: string; bytes: number }[]
+  /** Seconds with their bounds, where the speed of the machine is known. */
+  seconds: { value: number; from: number; to: number; source: string } | null
+  money: number | null
+  notes: string[]
 }
+
+/** Answer of `POST /api/new-run/:command/plan`: a plan, or the reason why there is none. */
+export type RecipePlan = { plan: ShownPlan | null; fault: string | null }
 
 /** Answer of `POST /api/new-run/:command/start`. */
 export interface StartAnswer {

@@ -2,10 +2,32 @@
 // left out: `language:response_language` (a language detector) and `length_constraints:number_sentences` (a sentence splitter).
 // @source Zhou et al. 2023, arXiv:2311.07911; lm-eval 0.4.13, tasks/ifeval
 import { spacedWords, trimmed } from '../../metrics/white-space.ts'
-import { isLowerCase, isUpperCase, treebankWords } from './words.ts'
+
+// @source Marcus et al. 1993; nltk.word_tokenize without its sentence model
+/** Marks that are words of their own wherever they stand. */
+const marks = /([\][(){}<>;@#$%&?!"“”«»…]|\.{2,}|--+|[:,](?!\d)|['’‘](?=\s|$)|(?<=^|\s)['’‘`]+)/g
+const contraction = /(?<=\w)(n['’]t|['’](?:s|m|d|ll|re|ve))(?=\s|$)/gi
+/** Two words that are written as one. */
+const joined = /\b(can)(not)\b|\b(gim|lem)(me)\b|\b(gon|wan)(na)\b|\b(got)(ta)\b|\b(d)('ye)\b/gi
+
+const treebankWords = (text: string): string[] =>
+  text
+    .replace(marks, ' $1 ')
+    // A full stop at the end of the text is no part of its last word.
+    .replace(/([^.\s])\.(?=["')\]}>]*\s*$)/, '$1 .')
+    .replace(contraction, ' $1')
+    .replace(joined, (word) => word.replace(/^(can|gim|lem|gon|wan|got|d)/i, '$1 '))
+    .split(/\s+/)
+    .filter((word) => word !== '')
+
+/** Whether a text has letters with case, and all of them are capitals: Python's `isupper`. */
+const isUpperCase = (text: string): boolean => text === text.toUpperCase() && text !== text.toLowerCase()
+
+/** Whether a text has letters with case, and none of them is a capital: Python's `islower`. */
+const isLowerCase = (text: string): boolean => text === text.toLowerCase() && text !== text.toUpperCase()
 
 /** Arguments of an instruction, by the names of the data set. */
-export type InstructionArguments = Readonly<Record<string, unknown>>
+type InstructionArguments = Readonly<Record<string, unknown>>
 
 type Check = (answer: string, given: InstructionArguments) => boolean
 
@@ -145,7 +167,6 @@ const checks: Readonly<Record<string, Check>> = {
   'punctuation:no_comma': (answer) => !answer.includes(','),
 }
 
-/** The instructions that can be checked. */
 export const checkableInstructions = Object.keys(checks)
 
 /** The answer as it is, and without its first line, its last line and its asterisks: what the loose metrics look at. */

@@ -1,7 +1,7 @@
 // The filters and tests of Jinja, and `tojson` as transformers defines it.
+
 import { capitalized, elementOf, replaced, splitLines, strip } from './methods.ts'
-import { arithmetic, floatFrom, integerFrom, rounded, truncated } from './numbers.ts'
-import { percentFormat } from './percent-format.ts'
+import { arithmetic, floatFrom, integerFrom, percentFormat, rounded, truncated } from './numbers.ts'
 import {
   Callable,
   characters,
@@ -339,39 +339,17 @@ const tests: { readonly [name: string]: Test } = {
 /** Filters that take something undefined as it is. */
 const tolerant = new Set([
   ...['default', 'd', 'list', 'first', 'last', 'length', 'count', 'items', 'join', 'map', 'string', 'sort', 'unique'],
-  ...[
-    'select',
-    'reject',
-    'selectattr',
-    'rejectattr',
-    'safe',
-    'trim',
-    'upper',
-    'lower',
-    'title',
-    'capitalize',
-    'replace',
-  ],
-  ...['tojson', 'truncate', 'wordcount', 'escape', 'e', 'min', 'max', 'sum', 'batch', 'reverse'],
+  ...['select', 'reject', 'selectattr', 'rejectattr', 'safe', 'trim', 'upper', 'lower', 'title', 'capitalize'],
+  ...['tojson', 'truncate', 'wordcount', 'escape', 'e', 'min', 'max', 'sum', 'batch', 'reverse', 'replace'],
 ])
 
-/** Throws for a name that is no filter. */
-export const expectFilter = (name: string): void => {
-  if (!Object.hasOwn(filters, name)) throw new TemplateError(`No filter named '${name}'.`)
-}
-
-/** Throws for a name that is no test. */
-export const expectTest = (name: string): void => {
-  if (!Object.hasOwn(tests, name)) throw new TemplateError(`No test named '${name}'.`)
-}
-
 export const runFilter = (name: string, value: unknown, given: unknown[], named: Named): unknown => {
-  expectFilter(name)
+  if (!Object.hasOwn(filters, name)) throw new TemplateError(`No filter named '${name}'.`)
   if (value instanceof Undefined && !tolerant.has(name)) value.use()
   return filters[name](value, given, named)
 }
 
 export const runTest = (name: string, value: unknown, given: unknown[]): boolean => {
-  expectTest(name)
+  if (!Object.hasOwn(tests, name)) throw new TemplateError(`No test named '${name}'.`)
   return tests[name](value, given)
 }

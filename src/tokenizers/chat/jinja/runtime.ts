@@ -1,7 +1,7 @@
 // What a template runs on: scopes of variables, the output with the owners of its parts, and operators with Python's meaning.
+
 import type { Span } from '../../text.ts'
-import { arithmetic } from './numbers.ts'
-import { percentFormat } from './percent-format.ts'
+import { arithmetic, percentFormat } from './numbers.ts'
 import {
   Callable,
   checkLength,

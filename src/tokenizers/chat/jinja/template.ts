@@ -69,17 +69,15 @@ const loopOf = (items: readonly unknown[], i: number, depth: number, changes: { 
   const loop = new Namespace()
   const { length } = items
   const fields: [string, unknown][] = [
-    ...([
-      ['index', i + 1],
-      ['index0', i],
-      ['revindex', length - i],
-      ['revindex0', length - i - 1],
-      ['first', i === 0],
-      ['last', i === length - 1],
-      ['length', length],
-      ['depth', depth],
-      ['depth0', depth - 1],
-    ] as [string, unknown][]),
+    ['index', i + 1],
+    ['index0', i],
+    ['revindex', length - i],
+    ['revindex0', length - i - 1],
+    ['first', i === 0],
+    ['last', i === length - 1],
+    ['length', length],
+    ['depth', depth],
+    ['depth0', depth - 1],
     ['previtem', i > 0 ? items[i - 1] : new Undefined('there is no previous item')],
     ['nextitem', i < length - 1 ? items[i + 1] : new Undefined('there is no next item')],
     ['cycle', new Callable('cycle', (given) => given[i % given.length])],
@@ -343,7 +341,7 @@ class TemplateParser extends ExpressionParser {
   #with(): Statement {
     const values: [Target, Expression][] = []
     while (!this.is('end')) {
-      const target = this.#withTarget()
+      const target = this.expect('name')
       this.expect('operator', '=')
       values.push([target, this.condition()])
       if (this.operator(',') === undefined) break
@@ -355,10 +353,6 @@ class TemplateParser extends ExpressionParser {
       for (const [target, value] of values) assign(inner, target, value(scope))
       return runAll(body, inner, out)
     }
-  }
-
-  #withTarget(): Target {
-    return this.expect('name')
   }
 
   #block(): Statement {

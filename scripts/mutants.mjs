@@ -21,8 +21,9 @@ const defaults = { limit: '200', seed: '1', seconds: '60', workers: String(avail
 
 const help = `Usage: npm run test:mutants -- [options]
 
-Plants faults (mutants) in ${folders.join(', ')} of src,
-one at a time, and compares which of them npm test and npm run test:full find.
+Plants faults (mutants) in these folders of src, one at a time, and compares
+which of them npm test and npm run test:full find:
+${folders.join(', ')}.
 An interrupted run continues where it was. With the default options the result
 is written to ${page}.
 
@@ -31,8 +32,8 @@ Options:
   --seed N       random seed of the sample (default: ${defaults.seed})
   --folder NAME  mutants of one folder only, such as optim
   --tests TEXT   test files whose path contains the text (default: all)
-  --seconds N    duration of the test files that CI runs per mutant, and half
-                 of the duration of those of the full suite only (default: ${defaults.seconds})
+  --seconds N    longest duration of the CI test files for a mutant; those of
+                 the full suite may take twice as long (default: ${defaults.seconds})
   --workers N    test processes at a time (default: the number of cores)
   --json         print the result as JSON on stdout
   --help         print this

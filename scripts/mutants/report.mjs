@@ -82,8 +82,9 @@ ${rows.join('\n')}
 - Each mutant meets the CI test files that execute it, the cheapest and nearest first, until one fails. If all pass, it
   meets those files of the full suite that CI leaves out or runs with smaller grids. Files that are the same in both
   suites do not run twice.
-- A time-out (30 seconds and four times what the files take) counts as killed: ${summary.timeOuts} here.
-- Test files that killed a mutant run once without one. A file that fails then is left out.
+- A time-out (20 seconds and four times what the files take) counts as killed, if the same files without a mutant end in
+  half of that: ${summary.timeOuts} here.
+- Test files that killed a mutant also run without one. A file that fails then is left out.
 
 ## Limits
 

@@ -2,7 +2,6 @@
 // imports, nearest first, as far as the time goes. What it leaves out is named; `npm test` runs all.
 import { execFileSync, spawn } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { basename, dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
@@ -12,8 +11,7 @@ import { costOf } from './costs.mjs'
 import { fullOnly } from './full-suite.mjs'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
-const require = createRequire(import.meta.url)
-const bin = (name, file) => join(dirname(require.resolve(`${name}/package.json`)), file)
+const bin = (name, file) => join(root, 'node_modules', name, file)
 
 const help = `Usage: npm run test:changed -- [options]
 

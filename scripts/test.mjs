@@ -5,7 +5,6 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -14,8 +13,8 @@ import { bundleTested } from './tested-modules.mjs'
 const args = process.argv.slice(2).filter((arg) => arg !== '--full')
 if (args.length < process.argv.length - 2) process.env.TUNESMITH_TESTS = 'full'
 
-const require = createRequire(import.meta.url)
-const bin = (name, file) => join(dirname(require.resolve(`${name}/package.json`)), file)
+const root = dirname(dirname(fileURLToPath(import.meta.url)))
+const bin = (name, file) => join(root, 'node_modules', name, file)
 
 function run(script, args, env = {}) {
   const { status } = spawnSync(process.execPath, [script, ...args], {

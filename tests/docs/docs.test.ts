@@ -133,4 +133,14 @@ describe('the benchmark chart', () => {
     const data = JSON.parse(readFileSync(join(root, 'docs/benchmarks.json'), 'utf8')) as object
     expect(readFileSync(join(root, 'docs/images/benchmarks.svg'), 'utf8')).toBe(drawChart(data))
   })
+
+  it('names for each main job at most ten files, all of which exist', () => {
+    const text = readFileSync(join(root, 'ARCHITECTURE.md'), 'utf8')
+    const paths = [...text.matchAll(/^\| [a-z -]+ \| (`cli\/commands\/.*) \|$/gm)].map(([, files]) =>
+      [...files.matchAll(/`([^`]+)`/g)].map(([, file]) => file),
+    )
+    expect(paths).toHaveLength(5)
+    for (const files of paths) expect(files.length).toBeLessThanOrEqual(10)
+    expect(paths.flat().filter((file) => !existsSync(join(root, 'src', file)))).toEqual([])
+  })
 })

@@ -43,8 +43,8 @@ export const leftOut = {
 
 /** What only `npm run test:full` also runs on the strict device: whole runs. */
 const runs = [
-  ...files('tests/training', ['method-runs', 'resume']),
-  ...files('tests/alignment', ['align-preferences', 'align-adapters']),
+  ...files('tests/training', ['loop', 'method-runs', 'resume']),
+  ...files('tests/alignment', ['align-preferences', 'align-adapters', 'align-rewards']),
 ]
 
 /**
@@ -57,12 +57,11 @@ export const everyTime = [
   ...files('tests/parity/models', ['bodies', 'heads', 'experts', 'packed-heads']),
   ...files('tests/objectives', ['losses', 'pairs-and-pieces']),
   ...files('tests/adapters', ['bank', 'composition', 'stack', 'adalora', 'invertible', 'peft']),
-  ...files('tests/training', ['loop']),
   ...files('src/optim', ['average', 'optimizers']),
   ...files('tests/parity/optim', ['optim']),
   ...files('src/generation', ['generate', 'generate-many', 'scheduler']),
   ...files('src/features', ['embed-texts']),
-  ...files('tests/alignment', ['align-rewards', 'reinforcement/criterion']),
+  ...files('tests/alignment', ['reinforcement/criterion']),
   ...files('tests/tasks', ['learning', 'writing']),
   ...files('tests/checkpoint', ['folders-opening']),
   ...files('tests/inference', ['open']),

@@ -81,7 +81,7 @@ describe('code in the documentation', () => {
   const all = [...new Set(blocks.map(({ page }) => page))]
   // Those that `npm run test:changed` names, or those that a newcomer reads first; all compile.
   const named = process.env.TUNESMITH_TEST_PAGES?.split(',')
-  const first = ['README.md', 'docs/tutorial.md', 'docs/fine-tuning.md', 'docs/inference.md', 'docs/extending.md']
+  const first = ['README.md', 'docs/tutorial.md', 'docs/inference.md', 'docs/extending.md']
   it.each(isFull ? all : all.filter((page) => (named ?? first).includes(page)))('of %s runs', (page) => {
     expect(runPage(page)).toBe('')
   })
@@ -107,8 +107,8 @@ const functionsOfSource = (): Set<string> =>
     ),
   )
 
-/** Names that a guide has for something else than the function of this name: methods of an opened model and of a task, keywords of JSON Schema. */
-const otherThings = new Set(['fillMask', 'parsePrediction', 'anyOf', 'oneOf'])
+/** Names that guides have for something else than the function of this name: methods of an opened model and of a task, keywords, options. */
+const otherThings = new Set(['fillMask', 'parsePrediction', 'anyOf', 'oneOf', 'textField'])
 
 describe('functions that guides name', () => {
   it('can be imported from the package', () => {

@@ -295,7 +295,7 @@ describe('patterns that take too long', () => {
 
   it.each<[string, string, Use[]]>([
     ['hello (a|b|ab)*c', `hello ${'ab'.repeat(40)}`, ['split', 'split into ids', 'replace']],
-    ['(ab)*(ab)*(ab)*c', 'ab'.repeat(3000), ['replace']],
+    ...(isFull ? [['(ab)*(ab)*(ab)*c', 'ab'.repeat(3000), ['replace']] as [string, string, Use[]]] : []),
     [`${'x?'.repeat(30)}${'x'.repeat(30)}`, `${'x'.repeat(29)}y`.repeat(3), ['split']],
     ['a(\\R)*b', `a${'\r\n'.repeat(60)}`, ['split']],
     ['a+b', 'a'.repeat(100_000), ['split into ids']],

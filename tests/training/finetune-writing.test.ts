@@ -15,6 +15,7 @@ import { CHAT_TEMPLATES } from '../../src/tokenizers/index.ts'
 import type { TrainingEvent } from '../../src/tracking/index.ts'
 import { testDevice } from '../device.ts'
 import { runHere } from '../e2e/run-folder.ts'
+import { eachValue } from '../grid.ts'
 import { chatTokenizer } from '../tasks/chat-tokenizer.ts'
 
 let root: string
@@ -125,7 +126,7 @@ describe.each(['llama', 'qwen3', 'gpt2', 't5'] as const)('%s', (base) => {
   })
 })
 
-describe.each([
+const variants = [
   ['llama', 'lora'],
   ['llama', 'prefix-tuning'],
   ['llama', 'prompt-tuning'],
@@ -140,7 +141,8 @@ describe.each([
   ['t5', 'pfeiffer'],
   ['t5', 'prefix-tuning'],
   ['t5', 'prompt-tuning'],
-] as const)('%s by %s', (base, variant) => {
+] as const
+describe.each(eachValue(variants, (pair) => pair, 1))('%s by %s', (base, variant) => {
   it('gets better, and its files answer as it did', async () => {
     const { out } = await run(base, variant)
     const { metrics, references } = evaluationOf(out)

@@ -7,6 +7,7 @@ import { pretrain, type SweepResult, sweep } from '../../src/runs/index.ts'
 import { readEvents } from '../../src/tracking/index.ts'
 import { listSnapshots } from '../../src/training/index.ts'
 import { runChild, runHere } from '../e2e/run-folder.ts'
+import { isFull } from '../grid.ts'
 import { makeSmallData, type SmallData, smallRecipe } from './small-run.ts'
 
 let data: SmallData
@@ -106,37 +107,40 @@ describe('sweep', () => {
     expect(JSON.parse(readFileSync(at('grid', 'summary.json'), 'utf8')).settings).toEqual(result.settings)
   })
 
-  it('stops in order on Ctrl-C, with a checkpoint, and gives each run a memory of its own', async () => {
-    const slow = ['--checkpoint.steps', '1000', '--budget.steps', '60', '--batch.sequences', '64']
-    const one = ['--over.seed', '0,1', '--json', ...slow]
-    let stopped = false
-    const child = await runChild(commandLine('stopped', one), (stderr, kill) => {
-      if (stopped || !/1 of 2: [\s\S]*step \d+\/60/.test(stderr)) return
-      stopped = true
-      kill('SIGINT')
-    })
-    expect(child.code).toBe(130)
-    expect(child.stderr).toMatch(/Before the first step[\s\S]*Stopping after the current step/)
-    const { reason, runs } = JSON.parse(child.stdout) as SweepResult
-    expect(reason).toBe('interrupted')
-    expect(runs.map(({ status }) => status)).toEqual(['interrupted', 'waiting'])
-    const { step } = (await listSnapshots(at('stopped', 'seed=0')))[0]
-    expect(step).toBeGreaterThan(0)
-    expect(step).toBeLessThan(60)
-    // What this process holds is none of theirs.
-    const ballast = Buffer.alloc(2 ** 30, 1)
-    const { code, stdout, stderr } = await runHere(commandLine('stopped', one))
-    expect(code).toBe(0)
-    expect(JSON.parse(stdout)).toMatchObject({ reason: 'finished' })
-    expect(stderr).toContain('2 of 2: seed=1')
-    for (const name of ['seed=0', 'seed=1']) {
-      const peaks: number[] = []
-      for await (const event of readEvents(at('stopped', name, 'events.jsonl')))
-        if (event.type === 'step') peaks.push(event.memoryBytes)
-      expect(peaks).toHaveLength(60)
-      expect(Math.max(...peaks)).toBeLessThan(ballast.length)
-    }
-  })
+  it.runIf(isFull)(
+    'stops in order on Ctrl-C, with a checkpoint, and gives each run a memory of its own (test:full)',
+    async () => {
+      const slow = ['--checkpoint.steps', '1000', '--budget.steps', '60', '--batch.sequences', '64']
+      const one = ['--over.seed', '0,1', '--json', ...slow]
+      let stopped = false
+      const child = await runChild(commandLine('stopped', one), (stderr, kill) => {
+        if (stopped || !/1 of 2: [\s\S]*step \d+\/60/.test(stderr)) return
+        stopped = true
+        kill('SIGINT')
+      })
+      expect(child.code).toBe(130)
+      expect(child.stderr).toMatch(/Before the first step[\s\S]*Stopping after the current step/)
+      const { reason, runs } = JSON.parse(child.stdout) as SweepResult
+      expect(reason).toBe('interrupted')
+      expect(runs.map(({ status }) => status)).toEqual(['interrupted', 'waiting'])
+      const { step } = (await listSnapshots(at('stopped', 'seed=0')))[0]
+      expect(step).toBeGreaterThan(0)
+      expect(step).toBeLessThan(60)
+      // What this process holds is none of theirs.
+      const ballast = Buffer.alloc(2 ** 30, 1)
+      const { code, stdout, stderr } = await runHere(commandLine('stopped', one))
+      expect(code).toBe(0)
+      expect(JSON.parse(stdout)).toMatchObject({ reason: 'finished' })
+      expect(stderr).toContain('2 of 2: seed=1')
+      for (const name of ['seed=0', 'seed=1']) {
+        const peaks: number[] = []
+        for await (const event of readEvents(at('stopped', name, 'events.jsonl')))
+          if (event.type === 'step') peaks.push(event.memoryBytes)
+        expect(peaks).toHaveLength(60)
+        expect(Math.max(...peaks)).toBeLessThan(ballast.length)
+      }
+    },
+  )
 
   it('reports faults of data, and continues after a run that failed', async () => {
     const missing = await runHere(commandLine('missing', ['--over.seed', '0,1', '--data', at('nothing.jsonl')]))
@@ -149,7 +153,7 @@ describe('sweep', () => {
     expect(runs[0].message).toMatch(/not finite/)
   })
 
-  it('is the same grid or one with more values, and nothing else', async () => {
+  it.runIf(isFull)('is the same grid or one with more values, and nothing else (test:full)', async () => {
     const fails = async (over: readonly string[], more: readonly string[] = []) => {
       const { code, stderr } = await runHere(commandLine('grid', over, more))
       expect(code).toBe(2)
